@@ -166,10 +166,10 @@ struct exportd_block {
 
 #if defined(__GNUC__)
 #define EXPORTD_EXPORT __attribute__((visibility("default")))
-#define EXPORTD_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define EXPORTD_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define EXPORTD_EXPORT
-#define EXPORTD_PRINTF(format, first)
+#define EXPORTD_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus
