@@ -2,9 +2,12 @@
  * config/config.h: what conf.d/ and the environment say, checked and typed.
  *
  * One table (settings.c) lists every setting with its section, key, type, default, bounds and help; the loader,
- * `exportd check`, the shipped conf.d/ and its tests all read that table. A value comes from, in rising order: the default,
- * conf.d/*.conf in the order of their names, the environment (EXPORTD_<SECTION>_<KEY>, and the names that DESIGN
- * calls: DATABASE_URL, S3_BUCKET, …). Values may hold ${NAME}, ${NAME:-default}, and be file:PATH.
+ * `exportd check`, the shipped conf.d/ and its tests all read that table. A value comes from, in rising order: the
+ * default, the .conf files of conf.d in the order of their names, the environment (EXPORTD_<SECTION>_<KEY>, and the
+ * names that DESIGN calls: DATABASE_URL, S3_BUCKET, …). Values may hold ${NAME}, ${NAME:-default}, and be file:PATH.
+ *
+ * A member's key in conf.d is its name without the unit's suffix (drain_timeout_ms: drain_timeout), but for two that
+ * need it to be told apart: [jobs] max_artifact_bytes and [repros] max_bytes. Text that is not set is "", never NULL.
  *
  * This module reads and checks; it opens nothing else and logs nothing. All functions belong to the thread that
  * loads; a loaded struct config is read-only and may be shared.
@@ -29,14 +32,14 @@ struct config_list {
 };
 
 struct config_host {
-    char *state;             /* folder for the store, artifacts, workspaces; default /var/lib/exportd for root, else
-                                $XDG_STATE_HOME/exportd or ~/.local/state/exportd */
-    char *plugins;           /* folder of the .so files; default beside the program (build tree) or LIBDIR/exportd/plugins */
-    char *log_level_name;    /* debug | info | warning | error */
+    char *state;   /* folder for the store, artifacts, workspaces; default /var/lib/exportd for root, else
+                      $XDG_STATE_HOME/exportd or ~/.local/state/exportd */
+    char *plugins; /* folder of the .so files; default beside the program (build tree) or LIBDIR/exportd/plugins */
+    char *log_level_name;            /* debug | info | warning | error */
     enum config_log_level log_level; /* the same, as an enum (default info) */
-    bool log_json;           /* key log_json, default no */
-    enum config_sandbox sandbox; /* auto | required | off; default auto */
-    int64_t drain_timeout_ms; /* default 30s */
+    bool log_json;                   /* key log_json, default no */
+    enum config_sandbox sandbox;     /* auto | required | off; default auto */
+    int64_t drain_timeout_ms;        /* default 30s */
 };
 
 struct config_http {
@@ -53,16 +56,16 @@ struct config_http {
 };
 
 struct config_jobs {
-    int64_t max_attempts;       /* default 5 */
-    int64_t max_host_losses;    /* a job that was running this often when the host died is failed; default 20 */
-    int64_t backoff_ms;         /* first wait before a retry, doubled each time, with jitter; default 1s */
-    int64_t backoff_max_ms;     /* default 5m */
-    int64_t queue_limit;        /* jobs waiting; beyond it 503; default 2000000 */
-    int64_t retention_ms;       /* completed and cancelled jobs are pruned after this; default 7d */
+    int64_t max_attempts;        /* default 5 */
+    int64_t max_host_losses;     /* a job that was running this often when the host died is failed; default 20 */
+    int64_t backoff_ms;          /* first wait before a retry, doubled each time, with jitter; default 1s */
+    int64_t backoff_max_ms;      /* default 5m */
+    int64_t queue_limit;         /* jobs waiting; beyond it 503; default 2000000 */
+    int64_t retention_ms;        /* completed and cancelled jobs are pruned after this; default 7d */
     int64_t retention_failed_ms; /* failed jobs; default 30d */
-    int64_t max_result_bytes;   /* default 4M */
-    int64_t max_artifacts;      /* per job; default 1000 */
-    int64_t max_artifact_bytes; /* all artifacts of one job together; default 2G */
+    int64_t max_result_bytes;    /* default 4M */
+    int64_t max_artifacts;       /* per job; default 1000 */
+    int64_t max_artifact_bytes;  /* all artifacts of one job together; default 2G */
 };
 
 struct config_repros {
@@ -72,36 +75,36 @@ struct config_repros {
 };
 
 struct config_webhook {
-    char *secret;              /* whsec_<base64>, or any text; empty: callbacks go unsigned, with a warning at start */
-    struct config_list allow;  /* addresses or CIDR blocks that callbacks may reach besides public ones */
-    int64_t timeout_ms;        /* default 15s, for one whole delivery attempt */
-    int64_t retry_for_ms;      /* default 24h */
-    int64_t backoff_ms;        /* default 5s */
-    int64_t backoff_max_ms;    /* default 1h */
-    int64_t concurrency;       /* default 32 */
+    char *secret;             /* whsec_<base64>, or any text; empty: callbacks go unsigned, with a warning at start */
+    struct config_list allow; /* addresses or CIDR blocks that callbacks may reach besides public ones */
+    int64_t timeout_ms;       /* default 15s, for one whole delivery attempt */
+    int64_t retry_for_ms;     /* default 24h */
+    int64_t backoff_ms;       /* default 5s */
+    int64_t backoff_max_ms;   /* default 1h */
+    int64_t concurrency;      /* default 32 */
     int64_t max_response_bytes; /* default 64K */
 };
 
 /* A plugin's section. The keys of struct config_worker are the host's; others are the plugin's own options. */
 struct config_worker {
-    bool enabled;           /* default yes */
-    int64_t timeout_ms;     /* of one attempt; default 5m */
-    int64_t grace_ms;       /* between SIGTERM and SIGKILL; default 5s */
-    int64_t memory_bytes;   /* default 512M */
-    int64_t workers;        /* processes at the most; default 2 */
-    int64_t idle_ms;        /* an idle worker is stopped after this, the last one too; default 60s */
-    int64_t recycle;        /* jobs after which a worker is replaced; default 1000 */
-    int64_t disk_bytes;     /* largest file that it may write (RLIMIT_FSIZE); default 4G */
-    bool network;           /* default no */
-    bool exec;              /* default no */
+    bool enabled;               /* default yes */
+    int64_t timeout_ms;         /* of one attempt; default 5m */
+    int64_t grace_ms;           /* between SIGTERM and SIGKILL; default 5s */
+    int64_t memory_bytes;       /* default 512M */
+    int64_t workers;            /* processes at the most; default 2 */
+    int64_t idle_ms;            /* an idle worker is stopped after this, the last one too; default 60s */
+    int64_t recycle;            /* jobs after which a worker is replaced; default 1000 */
+    int64_t disk_bytes;         /* largest file that it may write (RLIMIT_FSIZE); default 4G */
+    bool network;               /* default no */
+    bool exec;                  /* default no */
     struct config_list secrets; /* names; the value is [secrets] NAME, else the environment's NAME */
     struct config_list read;    /* further files and folders that it may read */
 };
 
 struct config_pair {
     char *key;
-    char *value;    /* after ${} and file: */
-    char *place;    /* "conf.d/export-pdf.conf:12" or "environment EXPORTD_PLUGIN_EXPORT_PDF_PAGE" */
+    char *value; /* after ${} and file: */
+    char *place; /* "conf.d/export-pdf.conf:12" or "environment EXPORTD_PLUGIN_EXPORT_PDF_PAGE" */
 };
 
 struct config_plugin {
@@ -109,7 +112,7 @@ struct config_plugin {
     struct config_worker worker;
     struct config_pair *options; /* the plugin's own keys, unchecked until config_check_plugin() */
     size_t option_count;
-    char *place;                 /* of the section's head; NULL where there is no section */
+    char *place; /* of the section's head; NULL where there is no section */
 };
 
 /* [route report] default = pdf: the selector's value where a request names none. */
@@ -133,6 +136,10 @@ struct config {
     size_t route_count;
     struct config_pair *secrets; /* [secrets] */
     size_t secret_count;
+    struct config_pair *plugin_environment; /* EXPORTD_PLUGIN_…: key is the name; for config_check_plugin() */
+    size_t plugin_environment_count;
+    struct config_pair *given; /* for config_place(): key "http.listen", value NULL */
+    size_t given_count;
 };
 
 /* A mistake in the configuration, or something worth a warning. */
@@ -149,9 +156,10 @@ struct config_problems {
 };
 
 /*
- * Reads folder/*.conf (sorted by name; folder NULL: no files, defaults and environment alone) and the environment.
- * Every mistake is added to problems, all in one go, in the order of the files; *out is set whenever problems->errors is 0, and
- * freed with config_free(). Returns 0, or -1 when there is any error. A folder that is missing or unreadable is an error.
+ * Reads the folder's .conf files (sorted by name; folder NULL: no files, defaults and environment alone) and the
+ * environment. Every mistake is added to problems, all in one go, in the order of the files; *out is set whenever
+ * problems->errors is 0, and freed with config_free(). Returns 0, or -1 when there is any error. A folder that is
+ * missing or unreadable is an error.
  */
 int config_load(const char *folder, struct config **out, struct config_problems *problems);
 void config_free(struct config *config);
@@ -164,7 +172,12 @@ void config_problems_clear(struct config_problems *problems);
 const struct config_plugin *config_find_plugin(const struct config *config, const char *name);
 const struct config_worker *config_worker_of(const struct config *config, const char *plugin_name);
 
-/* The value of a secret by name: [secrets] NAME, else the environment's NAME, else NULL. Borrowed. */
+/* Where a setting's value comes from: "conf.d/http.conf:7", "environment …"; NULL: the default. section as in conf.d:
+ * "http", "plugin export-pdf". Borrowed. */
+const char *config_place(const struct config *config, const char *section, const char *key);
+
+/* The value of a secret by name (one that is empty counts as not there): [secrets] NAME, else the environment's NAME,
+ * else NULL. Borrowed. */
 const char *config_secret(const struct config *config, const char *name);
 
 /* A plugin's own option as the manifest declares it. */
@@ -177,10 +190,11 @@ struct config_plugin_option {
 };
 
 /*
- * Holds a plugin's section against its manifest: unknown keys (with the nearest known one), wrong types, missing required options,
- * secrets that it asks for and that aren't granted (warning) or that are granted and not there (error), a grant it asks for that is
- * not given (warning). Mistakes go to problems. values: one new string per option in the order of options, normalised as plugin.h
- * says (yes/no, milliseconds, bytes), NULL where there is neither value nor default; free each. Returns 0, or -1 on any error.
+ * Holds a plugin's section against its manifest: unknown keys (with the nearest known one), wrong types, missing
+ * required options, secrets that it asks for and that aren't granted (warning) or that are granted and not there
+ * (error), a grant it asks for that is not given (warning). Mistakes go to problems. values: one new string per
+ * option in the order of options, normalised as plugin.h says (yes/no, milliseconds, bytes), NULL where there is
+ * neither value nor default; free each. Returns 0, or -1 on any error.
  */
 int config_check_plugin(const struct config *config, const char *plugin_name,
                         const struct config_plugin_option *options, size_t option_count,
@@ -190,13 +204,36 @@ int config_check_plugin(const struct config *config, const char *plugin_name,
 /* The nearest of names to word (for "did you mean"), or NULL where none is near. */
 const char *config_nearest(const char *word, const char *const *names, size_t count);
 
+/* What a value is held against. The text kinds differ in what they refuse only. */
+enum config_kind {
+    CONFIG_KIND_INTEGER,
+    CONFIG_KIND_BOOLEAN,
+    CONFIG_KIND_DURATION,
+    CONFIG_KIND_SIZE,
+    CONFIG_KIND_CHOICE,   /* type names the words, in the order of the enum's values */
+    CONFIG_KIND_PATH,     /* any path but ~/… */
+    CONFIG_KIND_LISTEN,   /* address:port */
+    CONFIG_KIND_URL,      /* http:// or https:// */
+    CONFIG_KIND_TOKEN,    /* a secret that fits a header: printable ASCII without spaces */
+    CONFIG_KIND_SIGNING,  /* a secret; after whsec_ it must be base64 */
+    CONFIG_KIND_HOSTS,    /* list of host names */
+    CONFIG_KIND_NETWORKS, /* list of addresses and CIDR blocks */
+    CONFIG_KIND_NAMES,    /* list of names of secrets */
+    CONFIG_KIND_PATHS,    /* list of absolute paths */
+};
+
 /* One row of the table of settings, for whatever documents or checks it. */
 struct config_setting {
     const char *section; /* "http"; "plugin" stands for [worker] and every [plugin NAME] */
     const char *key;
-    const char *type;    /* "text", "integer", "yes/no", "duration", "size", "list", "auto|required|off" … */
+    const char *type;         /* "text", "integer", "yes/no", "duration", "size", "list", "auto|required|off" … */
     const char *default_text; /* as conf.d writes it; "" for none */
-    const char *help;    /* one line */
+    const char *help;         /* one line */
+    enum config_kind kind;
+    bool may_be_empty;
+    size_t offset;   /* of the member in struct config; where section is "plugin", in struct config_worker */
+    int64_t minimum; /* bounds, both included, of integers, durations (milliseconds) and sizes (bytes) */
+    int64_t maximum;
 };
 
 /* The whole table; *count rows. Static storage. */

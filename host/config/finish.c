@@ -1,0 +1,127 @@
+#include "config/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef EXPORTD_PLUGIN_DIR
+#define EXPORTD_PLUGIN_DIR "/usr/lib/exportd/plugins"
+#endif
+
+/* A new path, or NULL: out of memory, or (for state) nothing to go by. */
+static char *default_state(void)
+{
+    char *path = NULL;
+    const char *state_home = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    if (geteuid() == 0)
+        return strdup("/var/lib/exportd");
+    if (state_home && state_home[0] == '/')
+        return asprintf(&path, "%s/exportd", state_home) < 0 ? NULL : path;
+    if (home && home[0] == '/')
+        return asprintf(&path, "%s/.local/state/exportd", home) < 0 ? NULL : path;
+    return NULL;
+}
+
+static char *default_plugins(void)
+{
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    char *path = NULL;
+    if (length > 0) {
+        program[length] = '\0';
+        char *slash = strrchr(program, '/');
+        struct stat status;
+        if (slash && asprintf(&path, "%.*s/plugins", (int)(slash - program), program) >= 0) {
+            if (!stat(path, &status) && S_ISDIR(status.st_mode))
+                return path;
+            free(path);
+        }
+    }
+    return strdup(EXPORTD_PLUGIN_DIR);
+}
+
+static void machine_defaults(struct config_loader *loader)
+{
+    struct config_host *host = &loader->config->host;
+    if (!*host->state) {
+        free(host->state);
+        host->state = default_state();
+        if (!host->state) {
+            host->state = strdup("");
+            config_problems_add(
+                loader->problems, false, "environment HOME",
+                "there is no home folder to keep the state in; set [host] state or EXPORTD_HOST_STATE");
+        }
+    }
+    if (!*host->plugins) {
+        free(host->plugins);
+        host->plugins = default_plugins();
+    }
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    host->log_level_name = strdup(levels[host->log_level]);
+    if (!host->state || !host->plugins || !host->log_level_name)
+        loader->out_of_memory = true;
+}
+
+/* What a plugin's section leaves out comes from [worker]. */
+static void inherit(struct config_loader *loader, struct config_plugin *plugin)
+{
+    char *section;
+    if (asprintf(&section, "plugin %s", plugin->name) < 0) {
+        loader->out_of_memory = true;
+        return;
+    }
+    size_t count;
+    const struct config_setting *settings = config_settings(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(settings[i].section, "plugin") && !config_place(loader->config, section, settings[i].key) &&
+            config_value_copy(&settings[i], &plugin->worker, &loader->config->worker))
+            loader->out_of_memory = true;
+    free(section);
+}
+
+static void check_listen(struct config_loader *loader)
+{
+    const struct config_http *http = &loader->config->http;
+    struct config_address address;
+    struct config_why why;
+    if (!config_parse_listen(http->listen, &address, &why) && !address.loopback && !*http->token) {
+        const char *place = config_place(loader->config, "http", "listen");
+        config_problems_add(
+            loader->problems, false, place ? place : "default",
+            "\"listen\" in [http] is %s, which others can reach, and there is no token; give one with "
+            "[http] token = file:PATH or EXPORTD_HTTP_TOKEN, or listen on 127.0.0.1",
+            http->listen);
+    }
+}
+
+static void check_backoff(struct config_loader *loader, const char *section, int64_t first, int64_t most)
+{
+    if (first <= most)
+        return;
+    const char *place = config_place(loader->config, section, "backoff_max");
+    if (!place)
+        place = config_place(loader->config, section, "backoff");
+    char first_text[32];
+    char most_text[32];
+    config_format_duration(first, first_text, sizeof first_text);
+    config_format_duration(most, most_text, sizeof most_text);
+    config_problems_add(
+        loader->problems, false, place ? place : "default",
+        "\"backoff\" in [%s] is %s, longer than \"backoff_max\", which is %s; make that the longer one", section,
+        first_text, most_text);
+}
+
+void config_finish(struct config_loader *loader)
+{
+    struct config *config = loader->config;
+    machine_defaults(loader);
+    for (size_t i = 0; i < config->plugin_count; i++)
+        inherit(loader, &config->plugins[i]);
+    check_listen(loader);
+    check_backoff(loader, "jobs", config->jobs.backoff_ms, config->jobs.backoff_max_ms);
+    check_backoff(loader, "webhook", config->webhook.backoff_ms, config->webhook.backoff_max_ms);
+}

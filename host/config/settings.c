@@ -1,0 +1,168 @@
+#include "config/internal.h"
+
+#include <string.h>
+
+#define HOST(member) .section = "host", .offset = offsetof(struct config, host.member)
+#define HTTP(member) .section = "http", .offset = offsetof(struct config, http.member)
+#define JOBS(member) .section = "jobs", .offset = offsetof(struct config, jobs.member)
+#define REPROS(member) .section = "repros", .offset = offsetof(struct config, repros.member)
+#define WEBHOOK(member) .section = "webhook", .offset = offsetof(struct config, webhook.member)
+#define PLUGIN(member) .section = "plugin", .offset = offsetof(struct config_worker, member)
+
+#define INTEGER(least, most) .type = "integer", .kind = CONFIG_KIND_INTEGER, .minimum = (least), .maximum = (most)
+#define DURATION(least, most) .type = "duration", .kind = CONFIG_KIND_DURATION, .minimum = (least), .maximum = (most)
+#define SIZE(least, most) .type = "size", .kind = CONFIG_KIND_SIZE, .minimum = (least), .maximum = (most)
+#define BOOLEAN .type = "yes/no", .kind = CONFIG_KIND_BOOLEAN
+#define CHOICE(words) .type = words, .kind = CONFIG_KIND_CHOICE
+#define PATH .type = "path", .kind = CONFIG_KIND_PATH, .may_be_empty = true
+#define LIST(of) .type = "list", .kind = CONFIG_KIND_##of, .may_be_empty = true
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+
+static const struct config_setting settings[] = {
+    {HOST(state), .key = "state", PATH, .default_text = "",
+     .help = "Folder of the store, the artifacts and the workspaces. Empty: /var/lib/exportd for root, else "
+             "$XDG_STATE_HOME/exportd or ~/.local/state/exportd."},
+    {HOST(plugins), .key = "plugins", PATH, .default_text = "",
+     .help = "Folder of the plugins' .so files. Empty: the folder that the program was installed with."},
+    {HOST(log_level), .key = "log_level", CHOICE("debug|info|warning|error"), .default_text = "info",
+     .help = "The least that is logged: debug, info, warning or error."},
+    {HOST(log_json), .key = "log_json", BOOLEAN, .default_text = "no",
+     .help = "Log one JSON object a line, for machines, instead of text."},
+    {HOST(sandbox), .key = "sandbox", CHOICE("auto|required|off"), .default_text = "auto",
+     .help =
+         "auto: as much of the sandbox as this kernel has; required: refuse to start without all of it; off: none."},
+    {HOST(drain_timeout_ms), .key = "drain_timeout", DURATION(0, DAY), .default_text = "30s",
+     .help = "How long a stopping host lets running jobs end. What runs on is put back and starts again later."},
+
+    {HTTP(listen), .key = "listen", .type = "address:port", .kind = CONFIG_KIND_LISTEN,
+     .default_text = "127.0.0.1:8080",
+     .help = "Where to listen: address:port or [v6]:port; port 0 takes any free one. Any but a loopback address "
+             "needs a token."},
+    {HTTP(token), .key = "token", .type = "text", .kind = CONFIG_KIND_TOKEN, .may_be_empty = true, .default_text = "",
+     .help =
+         "What callers send as Authorization: Bearer TOKEN. Best given as file:PATH or ${NAME}. Empty: no token."},
+    {HTTP(hosts), .key = "hosts", LIST(HOSTS), .default_text = "",
+     .help = "Names that a Host header may carry besides loopback names, where there is no token."},
+    {HTTP(public_url), .key = "public_url", .type = "URL", .kind = CONFIG_KIND_URL, .may_be_empty = true,
+     .default_text = "", .help = "How callers reach this host; artifact URLs begin with it. Empty: http://<listen>."},
+    {HTTP(max_body_bytes), .key = "max_body", SIZE(KIB, GIB), .default_text = "64M",
+     .help = "The largest body of a request; beyond it 413."},
+    {HTTP(max_json_depth), .key = "max_json_depth", INTEGER(8, 2048), .default_text = "64",
+     .help = "How deep the JSON of a request may be nested."},
+    {HTTP(max_connections), .key = "max_connections", INTEGER(1, 65536), .default_text = "1024",
+     .help = "Connections open at once."},
+    {HTTP(timeout_ms), .key = "timeout", DURATION(100, DAY), .default_text = "30s",
+     .help = "A connection that is idle for this long is closed."},
+    {HTTP(max_wait_ms), .key = "max_wait", DURATION(0, HOUR), .default_text = "60s",
+     .help = "The most that Prefer: wait may ask for."},
+    {HTTP(max_event_streams), .key = "max_event_streams", INTEGER(0, 65536), .default_text = "256",
+     .help = "Streams of /jobs/ID/events open at once."},
+
+    {JOBS(max_attempts), .key = "max_attempts", INTEGER(1, 100), .default_text = "5",
+     .help = "How often a job is tried before it has failed."},
+    {JOBS(max_host_losses), .key = "max_host_losses", INTEGER(1, 1000), .default_text = "20",
+     .help = "A job that was running this often when the host died is failed."},
+    {JOBS(backoff_ms), .key = "backoff", DURATION(1, DAY), .default_text = "1s",
+     .help = "The wait before the first retry; it doubles with each, with jitter."},
+    {JOBS(backoff_max_ms), .key = "backoff_max", DURATION(1, 7 * DAY), .default_text = "5m",
+     .help = "The longest wait before a retry."},
+    {JOBS(queue_limit), .key = "queue_limit", INTEGER(1, 1000000000), .default_text = "2000000",
+     .help = "Jobs that may wait; beyond it requests are answered with 503."},
+    {JOBS(retention_ms), .key = "retention", DURATION(SECOND, 3650 * DAY), .default_text = "7d",
+     .help = "Completed and cancelled jobs, and their artifacts, are removed after this."},
+    {JOBS(retention_failed_ms), .key = "retention_failed", DURATION(SECOND, 3650 * DAY), .default_text = "30d",
+     .help = "Failed jobs are removed after this."},
+    {JOBS(max_result_bytes), .key = "max_result", SIZE(KIB, 256 * MIB), .default_text = "4M",
+     .help = "The largest result (its JSON, without the artifacts)."},
+    {JOBS(max_artifacts), .key = "max_artifacts", INTEGER(1, 1000000), .default_text = "1000",
+     .help = "Artifacts of one job."},
+    {JOBS(max_artifact_bytes), .key = "max_artifact_bytes", SIZE(KIB, TIB), .default_text = "2G",
+     .help = "All artifacts of one job together."},
+
+    {REPROS(folder), .key = "folder", PATH, .default_text = "",
+     .help = "Repros are looked up here, as <repro_id>.json. Empty: none."},
+    {REPROS(max_files), .key = "max_files", INTEGER(1, 1000000), .default_text = "20000",
+     .help = "Files in one repro."},
+    {REPROS(max_bytes), .key = "max_bytes", SIZE(KIB, GIB), .default_text = "64M",
+     .help = "The size of one repro document."},
+
+    {WEBHOOK(secret), .key = "secret", .type = "text", .kind = CONFIG_KIND_SIGNING, .may_be_empty = true,
+     .default_text = "",
+     .help = "Signs callbacks as Standard Webhooks say: whsec_<base64>, or any text. Best given as file:PATH or "
+             "${NAME}. Empty: unsigned."},
+    {WEBHOOK(allow), .key = "allow", LIST(NETWORKS), .default_text = "",
+     .help = "Addresses or CIDR blocks that callbacks may reach besides public ones, such as 10.1.0.0/16."},
+    {WEBHOOK(timeout_ms), .key = "timeout", DURATION(100, 10 * MINUTE), .default_text = "15s",
+     .help = "For one whole attempt at a delivery."},
+    {WEBHOOK(retry_for_ms), .key = "retry_for", DURATION(0, 30 * DAY), .default_text = "24h",
+     .help = "A delivery that fails is retried for this long; then it is a dead letter."},
+    {WEBHOOK(backoff_ms), .key = "backoff", DURATION(1, DAY), .default_text = "5s",
+     .help = "The wait before the first retry; it doubles with each, with jitter."},
+    {WEBHOOK(backoff_max_ms), .key = "backoff_max", DURATION(1, 7 * DAY), .default_text = "1h",
+     .help = "The longest wait before a retry."},
+    {WEBHOOK(concurrency), .key = "concurrency", INTEGER(1, 1024), .default_text = "32",
+     .help = "Deliveries under way at once."},
+    {WEBHOOK(max_response_bytes), .key = "max_response", SIZE(0, 16 * MIB), .default_text = "64K",
+     .help = "How much of a receiver's answer is read."},
+
+    {PLUGIN(enabled), .key = "enabled", BOOLEAN, .default_text = "yes",
+     .help = "no: the plugin is not loaded, and its routes are unknown."},
+    {PLUGIN(timeout_ms), .key = "timeout", DURATION(10, 7 * DAY), .default_text = "5m",
+     .help = "For one attempt of a job; then the worker is told to stop."},
+    {PLUGIN(grace_ms), .key = "grace", DURATION(0, 10 * MINUTE), .default_text = "5s",
+     .help = "How long a worker that was told to stop may take before it is killed."},
+    {PLUGIN(memory_bytes), .key = "memory", SIZE(16 * MIB, 16 * TIB), .default_text = "512M",
+     .help = "Memory of one worker process."},
+    {PLUGIN(workers), .key = "workers", INTEGER(1, 1024), .default_text = "2",
+     .help = "Worker processes at the most; each runs one job at a time."},
+    {PLUGIN(idle_ms), .key = "idle", DURATION(0, 30 * DAY), .default_text = "60s",
+     .help = "A worker that is idle for this long is stopped, the last one too."},
+    {PLUGIN(recycle), .key = "recycle", INTEGER(1, 1000000000), .default_text = "1000",
+     .help = "A worker is replaced after this many jobs."},
+    {PLUGIN(disk_bytes), .key = "disk", SIZE(4 * KIB, 16 * TIB), .default_text = "4G",
+     .help = "The largest file that a worker may write."},
+    {PLUGIN(network), .key = "network", BOOLEAN, .default_text = "no", .help = "Grant: open network connections."},
+    {PLUGIN(exec), .key = "exec", BOOLEAN, .default_text = "no", .help = "Grant: start other programs."},
+    {PLUGIN(secrets), .key = "secrets", LIST(NAMES), .default_text = "",
+     .help = "Grant: these secrets, by name. The value is [secrets] NAME, else the environment's NAME."},
+    {PLUGIN(read), .key = "read", LIST(PATHS), .default_text = "",
+     .help = "Grant: read these further files and folders (absolute paths)."},
+};
+
+#define SETTINGS_COUNT (sizeof settings / sizeof *settings)
+
+const struct config_setting *config_settings(size_t *count)
+{
+    *count = SETTINGS_COUNT;
+    return settings;
+}
+
+const struct config_setting *config_setting_find(const char *section, const char *key)
+{
+    for (size_t i = 0; i < SETTINGS_COUNT; i++)
+        if (!strcmp(settings[i].section, section) && !strcmp(settings[i].key, key))
+            return &settings[i];
+    return NULL;
+}
+
+size_t config_setting_keys(const char *section, const char **names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SETTINGS_COUNT && count < CONFIG_KEYS_MAX; i++)
+        if (!strcmp(settings[i].section, section))
+            names[count++] = settings[i].key;
+    return count;
+}
+
+bool config_kind_is_secret(enum config_kind kind)
+{
+    return kind == CONFIG_KIND_TOKEN || kind == CONFIG_KIND_SIGNING;
+}
