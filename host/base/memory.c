@@ -1,0 +1,52 @@
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *checked(void *block)
+{
+    if (!block) {
+        fputs("exportd: out of memory\n", stderr);
+        abort();
+    }
+    return block;
+}
+
+void *memory_zeroed(size_t count, size_t size)
+{
+    return checked(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *memory_resized(void *block, size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size)
+        checked(NULL);
+    return checked(realloc(block, count * size ? count * size : 1));
+}
+
+char *memory_text(const char *text)
+{
+    return text ? checked(strdup(text)) : NULL;
+}
+
+char *memory_bytes(const void *bytes, size_t length)
+{
+    char *copy = checked(malloc(length + 1));
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *memory_format(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = NULL;
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return checked(length < 0 ? NULL : text);
+}

@@ -1,0 +1,307 @@
+#include "store/store.h"
+
+#include "base/memory.h"
+#include "store/engine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define STORE_LAZY_NS 20000000
+#define STORE_BATCH_MAX 2000
+
+struct op_list {
+    struct store_op *first, *last;
+    size_t count;
+};
+
+struct store {
+    struct store_engine *engine;
+    uv_async_t done_signal;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards the lists and the flags below */
+    pthread_cond_t work;
+    struct op_list waiting;
+    size_t urgent; /* operations in waiting that aren't lazy */
+    struct op_list done;
+    bool stopping;
+    struct store_stats stats;
+};
+
+static void append(struct op_list *list, struct store_op *op)
+{
+    op->next = NULL;
+    if (list->last)
+        list->last->next = op;
+    else
+        list->first = op;
+    list->last = op;
+    list->count++;
+}
+
+static void fail_all(struct store_op *first, const struct error *error)
+{
+    for (struct store_op *op = first; op; op = op->next)
+        if (!error_is_set(&op->error))
+            op->error = *error;
+}
+
+static void run_batch(struct store *store, struct store_op *first)
+{
+    struct error error = {0};
+    const struct store_engine_type *type = store->engine->type;
+    int failed = type->begin(store->engine, &error);
+    for (struct store_op *op = first; op && !failed; op = op->next)
+        failed = type->apply(store->engine, op, &error);
+    if (!failed)
+        failed = type->commit(store->engine, &error);
+    if (failed) {
+        type->rollback(store->engine);
+        fail_all(first, &error);
+    }
+}
+
+/* Waits until there is something to commit. The mutex is held. */
+static void wait_for_work(struct store *store)
+{
+    while (store->urgent == 0 && !store->stopping) {
+        if (!store->waiting.first) {
+            pthread_cond_wait(&store->work, &store->mutex);
+            continue;
+        }
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += STORE_LAZY_NS;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        if (pthread_cond_timedwait(&store->work, &store->mutex, &until) != 0)
+            return;
+    }
+}
+
+static struct op_list take_batch(struct store *store)
+{
+    struct op_list batch = {0};
+    while (store->waiting.first && batch.count < STORE_BATCH_MAX) {
+        struct store_op *op = store->waiting.first;
+        store->waiting.first = op->next;
+        store->waiting.count--;
+        if (!op->lazy)
+            store->urgent--;
+        append(&batch, op);
+    }
+    if (!store->waiting.first)
+        store->waiting.last = NULL;
+    return batch;
+}
+
+static void *store_thread(void *client)
+{
+    struct store *store = client;
+    pthread_mutex_lock(&store->mutex);
+    for (;;) {
+        wait_for_work(store);
+        struct op_list batch = take_batch(store);
+        if (!batch.first && store->stopping)
+            break;
+        if (!batch.first)
+            continue;
+        pthread_mutex_unlock(&store->mutex);
+        run_batch(store, batch.first);
+        pthread_mutex_lock(&store->mutex);
+
+        store->stats.commits++;
+        store->stats.operations += batch.count;
+        if (error_is_set(&batch.first->error))
+            store->stats.failures++;
+        if ((int64_t)batch.count > store->stats.largest_batch)
+            store->stats.largest_batch = (int64_t)batch.count;
+        if (store->done.last)
+            store->done.last->next = batch.first;
+        else
+            store->done.first = batch.first;
+        store->done.last = batch.last;
+        store->done.count += batch.count;
+        uv_async_send(&store->done_signal);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return NULL;
+}
+
+static void run_callbacks(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct store_op *op = store->done.first;
+    store->done = (struct op_list){0};
+    pthread_mutex_unlock(&store->mutex);
+    while (op) {
+        struct store_op *next = op->next;
+        op->callback(op, op->client);
+        op = next;
+    }
+}
+
+static void on_done(uv_async_t *handle)
+{
+    run_callbacks(handle->data);
+}
+
+struct store *store_open(const struct store_options *options, uv_loop_t *loop, struct error *error)
+{
+    struct store_engine *engine = store_sqlite_open(options, error);
+    if (!engine)
+        return NULL;
+    struct store *store = memory_zeroed(1, sizeof *store);
+    store->engine = engine;
+    uv_async_init(loop, &store->done_signal, on_done);
+    store->done_signal.data = store;
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&store->thread, NULL, store_thread, store) != 0) {
+        error_set(error, "store_thread", true, "the store's thread can't be started; raise the limit of processes (ulimit -u)");
+        engine->type->close(engine);
+        free(store);
+        return NULL;
+    }
+    return store;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct store *store = handle->data;
+    pthread_cond_destroy(&store->work);
+    pthread_mutex_destroy(&store->mutex);
+    free(store);
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    pthread_mutex_lock(&store->mutex);
+    store->stopping = true;
+    pthread_cond_signal(&store->work);
+    pthread_mutex_unlock(&store->mutex);
+    pthread_join(store->thread, NULL);
+    run_callbacks(store);
+    store->engine->type->close(store->engine);
+    uv_close((uv_handle_t *)&store->done_signal, on_closed);
+}
+
+struct store_op *store_op_new(enum store_op_kind kind, store_callback callback, void *client)
+{
+    struct store_op *op = memory_zeroed(1, sizeof *op);
+    op->kind = kind;
+    op->callback = callback;
+    op->client = client;
+    return op;
+}
+
+struct store_op *store_op_claim(const char *route, int count, store_callback callback, void *client)
+{
+    struct store_op *op = store_op_new(STORE_CLAIM, callback, client);
+    op->claim.route = route;
+    op->claim.count = count < STORE_CLAIM_MAX ? count : STORE_CLAIM_MAX;
+    op->claim.jobs = memory_zeroed((size_t)op->claim.count, sizeof *op->claim.jobs);
+    return op;
+}
+
+void store_delivery_free(struct store_delivery *delivery)
+{
+    while (delivery) {
+        struct store_delivery *next = delivery->next;
+        free(delivery->id);
+        free(delivery->job_id);
+        free(delivery->target);
+        free(delivery->body);
+        free(delivery->last_error);
+        free(delivery);
+        delivery = next;
+    }
+}
+
+static void free_jobs(struct job **jobs, int count)
+{
+    for (int i = 0; i < count; i++)
+        job_free(jobs[i]);
+    free(jobs);
+}
+
+void store_op_free(struct store_op *op)
+{
+    if (!op)
+        return;
+    switch (op->kind) {
+    case STORE_SUBMIT:
+        job_free(op->submit.job);
+        break;
+    case STORE_CLAIM:
+        free_jobs(op->claim.jobs, op->claim.jobs ? op->claim.count : 0);
+        break;
+    case STORE_FINISH:
+        free(op->finish.result);
+        free(op->finish.error_code);
+        free(op->finish.error_message);
+        store_delivery_free(op->finish.delivery);
+        break;
+    case STORE_CANCEL:
+        free(op->cancel.id);
+        job_free(op->cancel.job);
+        break;
+    case STORE_RETRY:
+    case STORE_GET:
+        free(op->get.id);
+        job_free(op->get.job);
+        break;
+    case STORE_LIST:
+        free(op->list.route);
+        free_jobs(op->list.jobs, op->list.count);
+        break;
+    case STORE_TICK:
+        for (int i = 0; i < op->tick.route_count; i++)
+            free(op->tick.routes[i]);
+        free(op->tick.routes);
+        free_jobs(op->tick.pruned, op->tick.pruned_count);
+        break;
+    case STORE_DELIVERY_TAKE:
+        store_delivery_free(op->delivery_take.deliveries);
+        break;
+    case STORE_DELIVERY_RESULT:
+        free(op->delivery_result.last_error);
+        break;
+    case STORE_DELIVERY_LIST:
+        free(op->delivery_list.job_id);
+        store_delivery_free(op->delivery_list.deliveries);
+        break;
+    case STORE_DELIVERY_RETRY:
+        free(op->delivery_retry.id);
+        break;
+    }
+    free(op);
+}
+
+void store_enqueue(struct store *store, struct store_op *op)
+{
+    pthread_mutex_lock(&store->mutex);
+    append(&store->waiting, op);
+    if (!op->lazy)
+        store->urgent++;
+    pthread_cond_signal(&store->work);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+struct store_stats store_stats(const struct store *store)
+{
+    struct store *writable = (struct store *)(uintptr_t)store;
+    pthread_mutex_lock(&writable->mutex);
+    struct store_stats stats = store->stats;
+    pthread_mutex_unlock(&writable->mutex);
+    return stats;
+}
