@@ -24,7 +24,7 @@ void *memory_resized(void *block, size_t count, size_t size)
 {
     if (size && count > SIZE_MAX / size)
         checked(NULL);
-    return checked(realloc(block, count * size ? count * size : 1));
+    return checked(realloc(block, (count == 0 || size == 0) ? 1 : count * size));
 }
 
 char *memory_text(const char *text)

@@ -7,6 +7,7 @@
 #include "worker/runtime.h"
 #include "worker/wire.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (argc > 1 && getppid() != (pid_t)strtol(argv[1], NULL, 10))
         return 0; /* the host died in between */
+    fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC); /* what a plugin starts has no business there */
     close_range(WIRE_FD + 1, ~0u, 0);
     return runtime_main(WIRE_FD);
 }

@@ -1,0 +1,92 @@
+#include "base/tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 64 /* open folders at once; what lies deeper is first moved up to the top */
+
+struct removal {
+    int top;       /* the folder that is being removed */
+    unsigned moved;
+    int first_error;
+};
+
+static void note(struct removal *removal, int cause)
+{
+    if (!removal->first_error && cause != ENOENT)
+        removal->first_error = cause;
+}
+
+static void empty_folder(struct removal *removal, int fd, int depth);
+
+static void remove_entry(struct removal *removal, int folder, const char *name, int depth)
+{
+    if (unlinkat(folder, name, 0) == 0)
+        return;
+    if (errno != EISDIR && errno != EPERM) {
+        note(removal, errno);
+        return;
+    }
+    if (depth >= DEPTH_MAX) {
+        char moved[32];
+        snprintf(moved, sizeof moved, ".deep-%u", removal->moved++);
+        if (renameat(folder, name, removal->top, moved) != 0)
+            note(removal, errno);
+        return; /* found again in the top's next pass */
+    }
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES) {
+        fchmodat(folder, name, 0700, 0);
+        fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        note(removal, errno);
+        return;
+    }
+    fchmod(fd, 0700);
+    empty_folder(removal, fd, depth + 1);
+    if (unlinkat(folder, name, AT_REMOVEDIR) != 0)
+        note(removal, errno);
+}
+
+/* Takes fd over. */
+static void empty_folder(struct removal *removal, int fd, int depth)
+{
+    DIR *folder = fdopendir(fd);
+    if (!folder) {
+        note(removal, errno);
+        close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_entry(removal, dirfd(folder), entry->d_name, depth);
+    closedir(folder);
+}
+
+int tree_remove(const char *path)
+{
+    struct removal removal = {.top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (removal.top < 0)
+        return errno == ENOENT ? 0 : errno;
+    fchmod(removal.top, 0700);
+    unsigned moved_before;
+    do {
+        moved_before = removal.moved;
+        removal.first_error = 0;
+        int copy = openat(removal.top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (copy < 0)
+            break;
+        empty_folder(&removal, copy, 0);
+    } while (removal.moved != moved_before);
+    close(removal.top);
+    if (rmdir(path) != 0 && errno != ENOENT && !removal.first_error)
+        removal.first_error = errno;
+    return removal.first_error;
+}

@@ -1,0 +1,65 @@
+/*
+ * worker/pool.h: the warm workers of one plugin.
+ *
+ * Grown on demand up to `workers`, one at a time as jobs come; shrunk when idle; each worker replaced after `recycle` jobs. The pool
+ * holds no queue: whoever has a job asks for a slot first. Loop thread only.
+ */
+#ifndef EXPORTD_WORKER_POOL_H
+#define EXPORTD_WORKER_POOL_H
+
+#include "config/config.h"
+#include "worker/process.h"
+
+#include <stdint.h>
+#include <uv.h>
+
+struct pool;
+
+struct pool_job {
+    uint64_t lease;
+    const char *id;
+    const char *route;
+    int attempt;
+    const char *data;
+    size_t data_length;
+};
+
+struct pool_events {
+    void (*log)(void *client, uint64_t lease, enum exportd_log_level level, const char *text);
+    void (*progress)(void *client, uint64_t lease, double fraction, const char *stage);
+    /* Called once for each job that pool_start() took. outcome->folder, where there is one, is the receiver's to remove. */
+    void (*finished)(void *client, uint64_t lease, const struct worker_outcome *outcome);
+    /* A slot has come free. */
+    void (*free_slot)(void *client);
+    /* What the sandbox of a worker turned out to be: {"landlock": ABI, "seccomp": bool}. */
+    void (*sandbox)(void *client, json_t *sandbox);
+};
+
+struct pool_stats {
+    int workers, busy;
+    uint64_t started, crashed; /* processes, since the start of the host */
+    int64_t resident_bytes;    /* of all workers together */
+};
+
+/* spec and settings are borrowed and must outlive the pool; spec->name names it. */
+struct pool *pool_new(uv_loop_t *loop, const struct worker_spec *spec, const struct config_worker *settings,
+                      const struct pool_events *events, void *client);
+
+/* How many jobs pool_start() would take now. */
+int pool_slots(const struct pool *pool);
+
+/* Gives a job to an idle worker, or to a new one. Returns 0, or -1 with error set where no process can be started. */
+int pool_start(struct pool *pool, const struct pool_job *job, struct error *error);
+
+/* Interrupts the job of that lease, if it runs here. Returns whether it does. */
+bool pool_interrupt(struct pool *pool, uint64_t lease, const char *code, bool retryable, const char *message);
+
+/* Some times a second: limits, idle workers. */
+void pool_watch(struct pool *pool);
+
+/* Ends all workers; busy ones are killed, their jobs finish as crashed. Then on_empty(client), and the pool is freed. */
+void pool_close(struct pool *pool, void (*on_empty)(void *client), void *client);
+
+struct pool_stats pool_stats(const struct pool *pool);
+
+#endif

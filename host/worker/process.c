@@ -1,0 +1,684 @@
+#include "worker/process.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "worker/cause.h"
+#include "worker/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define START_LIMIT_NS 20000000000LL        /* to READY */
+#define SAID_MAX ((int64_t)64 << 20)        /* on standard error, by one worker between two jobs */
+#define FRAMES_MAX ((int64_t)16 << 20)      /* besides the result, for one job */
+#define LAST_WORDS_MAX 400
+#define NAME_COUNTER_TEXT_MAX 64
+
+enum state { STARTING, READY, ENDING, DEAD };
+
+struct worker_process {
+    const struct worker_spec *spec;
+    const struct worker_events *events;
+    void *client;
+    uv_process_t process;
+    uv_pipe_t pipe;   /* the socket pair */
+    uv_pipe_t speech; /* its standard error */
+    int open_handles;
+    enum state state;
+    bool exited;
+    char *folder; /* of this worker, in work_folder */
+
+    char *input; /* a frame that has not come in whole */
+    size_t input_length, input_size;
+
+    uint64_t lease; /* of the current job; 0: idle */
+    char job_folder[64];
+    int jobs;
+    int64_t started_ns, deadline_ns, kill_ns, idle_since_ns;
+    int64_t frame_bytes, said_bytes;
+    struct error verdict; /* why the host ends it, or how it ended; empty: as asked */
+    bool has_crash;
+    struct wire_crash crash;
+    char last_words[LAST_WORDS_MAX];
+    size_t last_words_length;
+    int64_t resident_bytes;
+    bool reported_refusal;
+};
+
+static void kill_all(struct worker_process *worker, int number)
+{
+    if (worker->exited || worker->state == DEAD)
+        return;
+    /* It leads a process group of its own. */
+    if (kill(-worker->process.pid, number) != 0)
+        uv_process_kill(&worker->process, number);
+}
+
+/* A rule was broken: this worker does nothing more. */
+static void condemn(struct worker_process *worker, const char *code, const char *message)
+{
+    error_set(&worker->verdict, code, true, "the plugin %s %s", worker->spec->name, message);
+    worker->state = ENDING;
+    kill_all(worker, SIGKILL);
+}
+
+static void finish_job(struct worker_process *worker, struct worker_outcome *outcome)
+{
+    worker->lease = 0;
+    worker->deadline_ns = 0;
+    worker->frame_bytes = 0;
+    worker->said_bytes = 0;
+    worker->jobs++;
+    worker->idle_since_ns = clock_monotonic_ns();
+    worker->events->finished(worker->client, worker, outcome);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct worker_process *worker = handle->data;
+    if (--worker->open_handles > 0)
+        return;
+    free(worker->folder);
+    free(worker->input);
+    free(worker);
+}
+
+/* Both the exit was seen and the pipe is read to its end, so that a result or a crash note sent just before still counts. */
+static void bury(struct worker_process *worker)
+{
+    if (worker->state == DEAD || !worker->exited || uv_is_active((uv_handle_t *)&worker->pipe))
+        return;
+    worker->state = DEAD;
+    if (worker->lease) {
+        struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
+                                         .error = worker->verdict,
+                                         .crashed = true};
+        finish_job(worker, &outcome);
+    }
+    worker->events->gone(worker->client, worker, &worker->verdict);
+    uv_close((uv_handle_t *)&worker->process, on_closed);
+    uv_close((uv_handle_t *)&worker->pipe, on_closed);
+    uv_close((uv_handle_t *)&worker->speech, on_closed);
+}
+
+static void on_process_exit(uv_process_t *process, int64_t exit_code, int number)
+{
+    struct worker_process *worker = process->data;
+    /* Whatever it had started in its group goes with it. */
+    kill(-process->pid, SIGKILL);
+    worker->exited = true;
+    bool expected = worker->state == ENDING || (worker->spec->probe && worker->state == READY) || worker->reported_refusal;
+    if (!expected || (worker->lease && !error_is_set(&worker->verdict))) {
+        struct cause_facts facts = {
+            .spec = worker->spec,
+            .loaded = worker->state != STARTING,
+            .in_job = worker->lease != 0,
+            .exit_code = (int)exit_code,
+            .signal = number,
+            .has_crash = worker->has_crash && worker->crash.signal == number,
+            .crash = worker->crash,
+            .last_words = worker->last_words,
+        };
+        cause_describe(&facts, &worker->verdict);
+    }
+    worker->state = ENDING;
+    bury(worker);
+}
+
+static void on_log(struct worker_process *worker, const char *payload, size_t length)
+{
+    if (length < 1)
+        return;
+    int level = payload[0] >= EXPORTD_DEBUG && payload[0] <= EXPORTD_ERROR ? payload[0] : EXPORTD_INFO;
+    char text[2049];
+    snprintf(text, sizeof text, "%.*s", (int)(length - 1 < 2048 ? length - 1 : 2048), payload + 1);
+    worker->events->log(worker->client, worker, (enum exportd_log_level)level, text);
+}
+
+static void on_progress(struct worker_process *worker, const char *payload, size_t length)
+{
+    double fraction;
+    if (length < sizeof fraction)
+        return;
+    memcpy(&fraction, payload, sizeof fraction);
+    if (!(fraction >= 0 && fraction <= 1))
+        return;
+    char stage[256];
+    size_t stage_length = length - sizeof fraction;
+    snprintf(stage, sizeof stage, "%.*s", (int)(stage_length < 200 ? stage_length : 200), payload + sizeof fraction);
+    worker->events->progress(worker->client, worker, fraction, stage);
+}
+
+static void on_ready(struct worker_process *worker, const char *payload, size_t length)
+{
+    json_t *ready = json_loadb(payload, length, JSON_REJECT_DUPLICATES, NULL);
+    json_t *manifest = json_object_get(ready, "manifest");
+    if (worker->state != STARTING || !json_is_object(manifest)) {
+        condemn(worker, "worker_protocol", "sent a greeting that can't be read");
+    } else {
+        worker->state = READY;
+        worker->events->ready(worker->client, worker, manifest, json_object_get(ready, "sandbox"));
+    }
+    json_decref(ready);
+}
+
+static void on_refused(struct worker_process *worker, const char *payload, size_t length)
+{
+    json_t *refusal = json_loadb(payload, length, 0, NULL);
+    const char *code = json_string_value(json_object_get(refusal, "code"));
+    const char *message = json_string_value(json_object_get(refusal, "message"));
+    error_set(&worker->verdict, code ? code : "worker_protocol", true, "%s", message ? message : "the plugin can't be loaded");
+    json_decref(refusal);
+    worker->reported_refusal = true;
+    worker->state = ENDING;
+    worker->events->refused(worker->client, worker, &worker->verdict);
+}
+
+static void set_outcome(struct worker_outcome *outcome, json_t *rest)
+{
+    if (outcome->status == EXPORTD_OK)
+        return;
+    const char *code = json_string_value(json_object_get(rest, "code"));
+    const char *message = json_string_value(json_object_get(rest, "message"));
+    error_set(&outcome->error, code ? code : "task_failed", outcome->status == EXPORTD_RETRY, "%s",
+              message ? message : "the plugin gave no reason");
+}
+
+static bool artifacts_are_well_formed(const json_t *artifacts)
+{
+    size_t index;
+    json_t *entry;
+    json_array_foreach(artifacts, index, entry) {
+        if (!json_is_string(json_object_get(entry, "path")) || !json_is_string(json_object_get(entry, "name")) ||
+            !json_is_string(json_object_get(entry, "media_type")))
+            return false;
+    }
+    return true;
+}
+
+static void on_result(struct worker_process *worker, const char *payload, size_t length)
+{
+    struct wire_result head;
+    if (length < sizeof head) {
+        condemn(worker, "worker_protocol", "sent a result that can't be read");
+        return;
+    }
+    memcpy(&head, payload, sizeof head);
+    const char *body = payload + sizeof head;
+    size_t body_length = length - sizeof head;
+    if (head.status > EXPORTD_FAIL || head.result_length > body_length) {
+        condemn(worker, "worker_protocol", "sent a result that can't be read");
+        return;
+    }
+    struct worker_outcome outcome = {.status = (enum exportd_status)head.status};
+    json_t *result = head.result_length ? json_loadb(body, head.result_length, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *rest = body_length > head.result_length
+                       ? json_loadb(body + head.result_length, body_length - head.result_length, JSON_REJECT_DUPLICATES, NULL)
+                       : NULL;
+    json_t *artifacts = json_object_get(rest, "artifacts");
+    char job_path[4096];
+    if ((head.result_length && !json_is_object(result)) || (body_length > head.result_length && !json_is_object(rest)) ||
+        !artifacts_are_well_formed(artifacts)) {
+        condemn(worker, "worker_protocol", "sent a result that is no JSON");
+    } else {
+        set_outcome(&outcome, rest);
+        if (worker->state == ENDING && error_is_set(&worker->verdict) && outcome.status != EXPORTD_OK) {
+            /* It was told to stop, and did: the host's reason is the one that counts. */
+            outcome.error = worker->verdict;
+            outcome.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
+        }
+        if (outcome.status == EXPORTD_OK && head.result_length > 0) {
+            outcome.result = body;
+            outcome.result_length = head.result_length;
+        }
+        outcome.artifacts = artifacts;
+        if (head.used_workspace) {
+            snprintf(job_path, sizeof job_path, "%s/%s", worker->folder, worker->job_folder);
+            outcome.folder = job_path;
+        }
+        finish_job(worker, &outcome);
+    }
+    json_decref(result);
+    json_decref(rest);
+}
+
+/* Returns false where the worker is condemned. */
+static bool on_frame(struct worker_process *worker, const struct wire_header *header, const char *payload)
+{
+    bool of_job = worker->lease != 0 && header->lease == worker->lease;
+    switch (header->type) {
+    case WIRE_READY:
+        on_ready(worker, payload, header->length);
+        break;
+    case WIRE_REFUSED:
+        on_refused(worker, payload, header->length);
+        break;
+    case WIRE_CRASH:
+        if (header->length == sizeof worker->crash) {
+            memcpy(&worker->crash, payload, sizeof worker->crash);
+            worker->has_crash = true;
+        }
+        break;
+    case WIRE_LOG:
+        on_log(worker, payload, header->length);
+        break;
+    case WIRE_PROGRESS:
+        if (of_job)
+            on_progress(worker, payload, header->length);
+        break;
+    case WIRE_RESULT:
+        if (of_job)
+            on_result(worker, payload, header->length);
+        break;
+    default:
+        condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
+    }
+    return !(worker->state == ENDING && worker->exited) && strcmp(worker->verdict.code, "worker_protocol") != 0;
+}
+
+static bool header_is_possible(struct worker_process *worker, const struct wire_header *header)
+{
+    int64_t limit = header->type == WIRE_RESULT ? worker->spec->max_result_bytes + (16 << 20) : 1 << 20;
+    if (header->type < WIRE_READY || header->type > WIRE_CRASH || (int64_t)header->length > ((int64_t)1 << 31)) {
+        condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
+        return false;
+    }
+    if ((int64_t)header->length > limit) {
+        char message[160];
+        snprintf(message, sizeof message, "sent a result of %u bytes, beyond the limit of %lld; raise [jobs] max_result",
+                 header->length, (long long)worker->spec->max_result_bytes);
+        condemn(worker, header->type == WIRE_RESULT ? "result_too_large" : "worker_protocol",
+                header->type == WIRE_RESULT ? message : "wrote garbage into its connection with the host");
+        return false;
+    }
+    return true;
+}
+
+/* Handles the whole frames in bytes; returns how many bytes they took. */
+static size_t take_frames(struct worker_process *worker, const char *bytes, size_t length)
+{
+    size_t taken = 0;
+    struct wire_header header;
+    while (length - taken >= sizeof header) {
+        memcpy(&header, bytes + taken, sizeof header);
+        if (!header_is_possible(worker, &header))
+            return length;
+        if (length - taken - sizeof header < header.length)
+            break;
+        worker->frame_bytes += header.type == WIRE_RESULT ? 0 : header.length + (int64_t)sizeof header;
+        if (worker->frame_bytes > FRAMES_MAX) {
+            condemn(worker, "worker_flooded", "flooded its connection with the host");
+            return length;
+        }
+        bool go_on = on_frame(worker, &header, bytes + taken + sizeof header);
+        taken += sizeof header + header.length;
+        if (!go_on)
+            return length;
+    }
+    return taken;
+}
+
+static void keep_input(struct worker_process *worker, const char *bytes, size_t length)
+{
+    if (worker->input_length + length > worker->input_size) {
+        size_t size = worker->input_size ? worker->input_size : 4096;
+        while (size < worker->input_length + length)
+            size *= 2;
+        worker->input = memory_resized(worker->input, size, 1);
+        worker->input_size = size;
+    }
+    memcpy(worker->input + worker->input_length, bytes, length);
+    worker->input_length += length;
+}
+
+static void on_bytes(struct worker_process *worker, const char *bytes, size_t length)
+{
+    if (worker->input_length == 0) {
+        size_t taken = take_frames(worker, bytes, length);
+        if (taken < length)
+            keep_input(worker, bytes + taken, length - taken);
+        return;
+    }
+    keep_input(worker, bytes, length);
+    size_t taken = take_frames(worker, worker->input, worker->input_length);
+    worker->input_length -= taken;
+    if (worker->input_length > 0)
+        memmove(worker->input, worker->input + taken, worker->input_length);
+    else if (worker->input_size > 262144) {
+        free(worker->input);
+        worker->input = NULL;
+        worker->input_size = 0;
+    }
+}
+
+static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)handle;
+    (void)suggested;
+    /* One loop, and each read is used up before the next: one buffer serves all workers. */
+    static char shared[65536];
+    *buffer = uv_buf_init(shared, sizeof shared);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct worker_process *worker = stream->data;
+    if (count > 0) {
+        on_bytes(worker, buffer->base, (size_t)count);
+        return;
+    }
+    if (count == 0)
+        return;
+    uv_read_stop(stream);
+    if (!worker->exited && worker->state != ENDING && !worker->spec->probe) {
+        /* It closed its end but lives on, or is about to exit: a moment decides, see worker_process_watch(). */
+        worker->kill_ns = clock_monotonic_ns() + 300000000;
+    }
+    bury(worker);
+}
+
+static void on_speech(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct worker_process *worker = stream->data;
+    if (count < 0) {
+        uv_read_stop(stream);
+        return;
+    }
+    worker->said_bytes += count;
+    if (worker->said_bytes > SAID_MAX && worker->state != ENDING) {
+        condemn(worker, "worker_flooded", "wrote more than 64 MB to its standard error");
+        return;
+    }
+    /* The last words of a process that dies say why: an assertion, a C++ exception, a sanitizer. */
+    const char *bytes = buffer->base;
+    size_t length = (size_t)count;
+    if (length > LAST_WORDS_MAX - 1) {
+        bytes += length - (LAST_WORDS_MAX - 1);
+        length = LAST_WORDS_MAX - 1;
+    }
+    if (worker->last_words_length + length > LAST_WORDS_MAX - 1) {
+        size_t drop = worker->last_words_length + length - (LAST_WORDS_MAX - 1);
+        memmove(worker->last_words, worker->last_words + drop, worker->last_words_length - drop);
+        worker->last_words_length -= drop;
+    }
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        worker->last_words[worker->last_words_length++] = (char)(c < 0x20 || c >= 0x7f ? ' ' : c);
+    }
+    worker->last_words[worker->last_words_length] = '\0';
+}
+
+struct write_request {
+    uv_write_t request;
+    char bytes[];
+};
+
+static void on_written(uv_write_t *request, int status)
+{
+    (void)status; /* the worker's end is noticed where it is read */
+    free(request);
+}
+
+static void send_frame(struct worker_process *worker, uint32_t type, uint64_t lease, const uv_buf_t *parts, unsigned count)
+{
+    size_t length = 0;
+    for (unsigned i = 0; i < count; i++)
+        length += parts[i].len;
+    struct wire_header header = {.length = (uint32_t)length, .type = type, .lease = lease};
+    uv_buf_t all[5] = {uv_buf_init((char *)&header, sizeof header)};
+    memcpy(all + 1, parts, count * sizeof *parts);
+    int written = uv_try_write((uv_stream_t *)&worker->pipe, all, count + 1);
+    if (written < 0 && written != UV_EAGAIN)
+        return;
+    size_t done = written > 0 ? (size_t)written : 0;
+    if (done == length + sizeof header)
+        return;
+    struct write_request *rest = memory_zeroed(1, sizeof *rest + length + sizeof header - done);
+    size_t filled = 0;
+    for (unsigned i = 0; i < count + 1; i++) {
+        size_t skip = done < all[i].len ? done : all[i].len;
+        done -= skip;
+        memcpy(rest->bytes + filled, all[i].base + skip, all[i].len - skip);
+        filled += all[i].len - skip;
+    }
+    uv_buf_t buffer = uv_buf_init(rest->bytes, (unsigned)filled);
+    if (uv_write(&rest->request, (uv_stream_t *)&worker->pipe, &buffer, 1, on_written) != 0)
+        free(rest);
+}
+
+static void send_configuration(struct worker_process *worker)
+{
+    const struct worker_spec *spec = worker->spec;
+    json_t *configuration = json_pack(
+        "{s:b, s:s, s:O?, s:O?, s:O?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe, "plugin", spec->plugin_path,
+        "options", spec->options, "secrets", spec->secrets, "read", spec->read, "workspace", worker->folder, "network",
+        (int)spec->network, "exec", (int)spec->exec, "memory", (json_int_t)spec->memory_bytes, "file",
+        (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
+    char *text = json_dumps(configuration, JSON_COMPACT);
+    uv_buf_t part = uv_buf_init(text, (unsigned)strlen(text));
+    send_frame(worker, WIRE_CONFIGURE, 0, &part, 1);
+    memset(text, 0, part.len); /* it held secrets */
+    free(text);
+    json_decref(configuration);
+}
+
+/* The worker's whole environment: nothing of the host's but what makes output reproducible. */
+static void make_environment(char *storage[], const char *folder)
+{
+    int count = 0;
+    storage[count++] = memory_text("PATH=/usr/local/bin:/usr/bin:/bin");
+    storage[count++] = memory_text("LANG=C.UTF-8");
+    storage[count++] = memory_text("LD_BIND_NOW=1"); /* libltdl binds lazily */
+    storage[count++] = memory_format("HOME=%s", folder ? folder : "/nonexistent");
+    storage[count++] = memory_format("TMPDIR=%s", folder ? folder : "/nonexistent");
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    if (epoch)
+        storage[count++] = memory_format("SOURCE_DATE_EPOCH=%s", epoch);
+    storage[count] = NULL;
+}
+
+static char *make_folder(const struct worker_spec *spec, struct error *error)
+{
+    static unsigned counter; /* loop thread only; makes names unique within this process */
+    char *folder = memory_format("%s/%s-%d-%u", spec->work_folder, spec->name, (int)getpid(), ++counter);
+    if (mkdir(folder, 0700) == 0)
+        return folder;
+    error_set(error, "workspace_failed", true, "%s can't be made: %s", folder, strerror(errno));
+    free(folder);
+    return NULL;
+}
+
+struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker_spec *spec,
+                                            const struct worker_events *events, void *client, struct error *error)
+{
+    char *folder = NULL;
+    if (spec->work_folder && !(folder = make_folder(spec, error)))
+        return NULL;
+    struct worker_process *worker = memory_zeroed(1, sizeof *worker);
+    worker->spec = spec;
+    worker->events = events;
+    worker->client = client;
+    worker->folder = folder;
+    worker->started_ns = worker->idle_since_ns = clock_monotonic_ns();
+    uv_pipe_init(loop, &worker->pipe, 0);
+    uv_pipe_init(loop, &worker->speech, 0);
+    worker->process.data = worker->pipe.data = worker->speech.data = worker;
+    worker->open_handles = 3;
+
+    char *environment[8];
+    make_environment(environment, folder);
+    char parent[NAME_COUNTER_TEXT_MAX];
+    snprintf(parent, sizeof parent, "%d", (int)getpid());
+    char *arguments[] = {(char *)(uintptr_t)"exportd-worker", parent, (char *)(uintptr_t)spec->name, NULL};
+    uv_stdio_container_t stdio[4] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_IGNORE},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&worker->speech},
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&worker->pipe},
+    };
+    uv_process_options_t options = {
+        .exit_cb = on_process_exit,
+        .file = spec->program,
+        .args = arguments,
+        .env = environment,
+        .flags = UV_PROCESS_DETACHED, /* a process group of its own */
+        .stdio_count = 4,
+        .stdio = stdio,
+    };
+    int failed = uv_spawn(loop, &worker->process, &options);
+    for (char **entry = environment; *entry; entry++)
+        free(*entry);
+    if (failed) {
+        error_set(error, "worker_start", true, "the worker %s can't be started: %s", spec->program, uv_strerror(failed));
+        worker->state = DEAD;
+        uv_close((uv_handle_t *)&worker->process, on_closed);
+        uv_close((uv_handle_t *)&worker->pipe, on_closed);
+        uv_close((uv_handle_t *)&worker->speech, on_closed);
+        if (folder)
+            rmdir(folder);
+        return NULL;
+    }
+    uv_read_start((uv_stream_t *)&worker->pipe, allocate, on_read);
+    uv_read_start((uv_stream_t *)&worker->speech, allocate, on_speech);
+    send_configuration(worker);
+    return worker;
+}
+
+void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route, int attempt,
+                        const char *data, size_t data_length)
+{
+    worker->lease = lease;
+    worker->idle_since_ns = 0;
+    worker->last_words_length = 0;
+    worker->last_words[0] = '\0';
+    worker->deadline_ns = clock_monotonic_ns() + worker->spec->timeout_ms * 1000000;
+    snprintf(worker->job_folder, sizeof worker->job_folder, "job-%d", worker->jobs + 1);
+    json_t *head = json_pack("{s:s, s:s, s:i, s:s}", "id", job_id, "route", route, "attempt", attempt, "folder",
+                             worker->job_folder);
+    char text[2048];
+    size_t length = json_dumpb(head, text, sizeof text - 1, JSON_COMPACT);
+    json_decref(head);
+    if (length == 0 || length > sizeof text - 1) {
+        condemn(worker, "worker_protocol", "could not be given the job: its id and route are too long");
+        return;
+    }
+    text[length] = '\0';
+    uv_buf_t parts[2] = {uv_buf_init(text, (unsigned)length + 1),
+                         uv_buf_init((char *)(uintptr_t)data, (unsigned)data_length)};
+    send_frame(worker, WIRE_START, lease, parts, 2);
+}
+
+void worker_process_interrupt(struct worker_process *worker, const char *code, bool retryable, const char *message)
+{
+    if (worker->state == ENDING || worker->state == DEAD)
+        return;
+    error_set(&worker->verdict, code, retryable, "%s", message);
+    worker->state = ENDING;
+    worker->kill_ns = clock_monotonic_ns() + worker->spec->grace_ms * 1000000;
+    kill_all(worker, SIGTERM);
+}
+
+void worker_process_stop(struct worker_process *worker, bool at_once)
+{
+    if (worker->state == DEAD)
+        return;
+    worker->state = ENDING;
+    if (worker->kill_ns == 0)
+        worker->kill_ns = clock_monotonic_ns() + worker->spec->grace_ms * 1000000;
+    kill_all(worker, at_once ? SIGKILL : SIGTERM);
+}
+
+static int64_t read_resident_bytes(int pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    char text[128] = "";
+    ssize_t count = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *space = count > 0 ? strchr(text, ' ') : NULL;
+    return space ? strtoll(space + 1, NULL, 10) * 4096 : 0;
+}
+
+void worker_process_watch(struct worker_process *worker)
+{
+    if (worker->exited || worker->state == DEAD)
+        return;
+    int64_t now_ns = clock_monotonic_ns();
+    if (worker->kill_ns && now_ns >= worker->kill_ns) {
+        worker->kill_ns = 0;
+        if (worker->state != ENDING)
+            condemn(worker, "worker_disconnected", "closed its connection with the host");
+        else
+            kill_all(worker, SIGKILL);
+        return;
+    }
+    if (worker->state == ENDING)
+        return;
+    if (worker->state == STARTING && now_ns - worker->started_ns > START_LIMIT_NS) {
+        condemn(worker, "worker_timeout", "was not loaded within 20 s");
+        return;
+    }
+    if (worker->lease == 0)
+        return;
+    worker->resident_bytes = read_resident_bytes(worker->process.pid);
+    if (worker->spec->memory_bytes > 0 && worker->resident_bytes > worker->spec->memory_bytes) {
+        char message[200];
+        snprintf(message, sizeof message, "used more memory (%lld MB) than its limit of %lld MB; raise [plugin %s] memory",
+                 (long long)(worker->resident_bytes >> 20), (long long)(worker->spec->memory_bytes >> 20), worker->spec->name);
+        condemn(worker, "worker_memory", message);
+    } else if (worker->deadline_ns && now_ns >= worker->deadline_ns) {
+        char message[256];
+        snprintf(message, sizeof message, "the plugin %s ran longer than its timeout of %.3g s; raise [plugin %s] timeout",
+                 worker->spec->name, (double)worker->spec->timeout_ms / 1000, worker->spec->name);
+        worker_process_interrupt(worker, "worker_timeout", true, message);
+    }
+}
+
+bool worker_process_is_idle(const struct worker_process *worker)
+{
+    return worker->lease == 0;
+}
+
+bool worker_process_is_usable(const struct worker_process *worker)
+{
+    return worker->lease == 0 && (worker->state == STARTING || worker->state == READY) && worker->kill_ns == 0;
+}
+
+uint64_t worker_process_lease(const struct worker_process *worker)
+{
+    return worker->lease;
+}
+
+int worker_process_jobs(const struct worker_process *worker)
+{
+    return worker->jobs;
+}
+
+int64_t worker_process_idle_since_ns(const struct worker_process *worker)
+{
+    return worker->idle_since_ns;
+}
+
+int64_t worker_process_resident_bytes(const struct worker_process *worker)
+{
+    return worker->resident_bytes ? worker->resident_bytes : read_resident_bytes(worker->process.pid);
+}
+
+int worker_process_pid(const struct worker_process *worker)
+{
+    return worker->process.pid;
+}
+
+const char *worker_process_folder(const struct worker_process *worker)
+{
+    return worker->folder;
+}
