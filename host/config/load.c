@@ -113,12 +113,16 @@ static void unknown_key(struct config_loader *loader, const char *section, const
     for (size_t i = 0; i < total && !elsewhere; i++)
         if (!strcmp(settings[i].key, key))
             elsewhere = !strcmp(settings[i].section, "plugin") ? "worker" : settings[i].section;
-    if (elsewhere)
-        config_problems_add(loader->problems, false, place, "unknown key \"%s\" in [%s]; it belongs to [%s]", key,
-                            section, elsewhere);
+    if (nearest && elsewhere)
+        config_problems_add(loader->problems, false, place,
+                            "unknown key \"%s\" in [%s]; did you mean \"%s\"? (there is one in [%s], too)", key,
+                            section, nearest, elsewhere);
     else if (nearest)
         config_problems_add(loader->problems, false, place, "unknown key \"%s\" in [%s]; did you mean \"%s\"?", key,
                             section, nearest);
+    else if (elsewhere)
+        config_problems_add(loader->problems, false, place, "unknown key \"%s\" in [%s]; it belongs to [%s]", key,
+                            section, elsewhere);
     else
         config_problems_add(loader->problems, false, place,
                             "unknown key \"%s\" in [%s]; the shipped conf.d lists the keys that exist", key, section);
