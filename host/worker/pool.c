@@ -54,7 +54,7 @@ static void on_finished(void *client, struct worker_process *worker, const struc
         pool->crashed++;
     if (worker_process_jobs(worker) >= pool->settings->recycle && worker_process_is_usable(worker))
         worker_process_stop(worker, false);
-    pool->events->finished(pool->client, worker_process_lease(worker), outcome);
+    pool->events->finished(pool->client, outcome);
     if (!pool->closing)
         pool->events->free_slot(pool->client);
 }

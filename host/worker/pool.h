@@ -28,7 +28,7 @@ struct pool_events {
     void (*log)(void *client, uint64_t lease, enum exportd_log_level level, const char *text);
     void (*progress)(void *client, uint64_t lease, double fraction, const char *stage);
     /* Called once for each job that pool_start() took. outcome->folder, where there is one, is the receiver's to remove. */
-    void (*finished)(void *client, uint64_t lease, const struct worker_outcome *outcome);
+    void (*finished)(void *client, const struct worker_outcome *outcome);
     /* A slot has come free. */
     void (*free_slot)(void *client);
     /* What the sandbox of a worker turned out to be: {"landlock": ABI, "seccomp": bool}. */

@@ -70,6 +70,7 @@ static void condemn(struct worker_process *worker, const char *code, const char 
 
 static void finish_job(struct worker_process *worker, struct worker_outcome *outcome)
 {
+    outcome->lease = worker->lease;
     worker->lease = 0;
     worker->deadline_ns = 0;
     worker->frame_bytes = 0;

@@ -36,6 +36,7 @@ struct worker_spec {
 
 /* How a job ended in the worker. Borrowed for the call. */
 struct worker_outcome {
+    uint64_t lease;
     enum exportd_status status;
     struct error error;       /* unless EXPORTD_OK */
     bool crashed;             /* the worker is lost: error says how */

@@ -1,0 +1,339 @@
+#include "plugin/catalog.h"
+
+#include "base/memory.h"
+#include "job/schema.h"
+#include "plugin/manifest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PLUGINS_MAX 1000
+#define PROBES_AT_ONCE 8
+
+struct scan;
+
+struct probe {
+    struct scan *scan;
+    char *path;
+    struct worker_spec spec;
+    struct worker_process *worker;
+    json_t *manifest;
+    json_t *sandbox;
+    struct error error;
+    bool running;
+};
+
+struct scan {
+    uv_loop_t loop;
+    uv_timer_t watch;
+    struct probe *probes;
+    size_t count, next, running;
+    struct catalog *catalog;
+};
+
+static void start_probes(struct scan *scan);
+
+static void on_ready(void *client, struct worker_process *worker, json_t *manifest, json_t *sandbox)
+{
+    struct probe *probe = client;
+    (void)worker;
+    probe->manifest = json_incref(manifest);
+    probe->sandbox = json_incref(sandbox);
+}
+
+static void on_refused(void *client, struct worker_process *worker, const struct error *error)
+{
+    (void)worker;
+    ((struct probe *)client)->error = *error;
+}
+
+static void on_log(void *client, struct worker_process *worker, enum exportd_log_level level, const char *text)
+{
+    (void)client;
+    (void)worker;
+    (void)level;
+    (void)text;
+}
+
+static void on_progress(void *client, struct worker_process *worker, double fraction, const char *stage)
+{
+    (void)client;
+    (void)worker;
+    (void)fraction;
+    (void)stage;
+}
+
+static void on_finished(void *client, struct worker_process *worker, const struct worker_outcome *outcome)
+{
+    (void)client;
+    (void)worker;
+    (void)outcome;
+}
+
+static void on_gone(void *client, struct worker_process *worker, const struct error *error)
+{
+    struct probe *probe = client;
+    (void)worker;
+    if (!probe->manifest && !error_is_set(&probe->error))
+        probe->error = *error;
+    if (!probe->manifest && !error_is_set(&probe->error))
+        error_set(&probe->error, "plugin_unloadable", false, "it ended while it was loaded, and told nothing");
+    probe->running = false;
+    probe->scan->running--;
+    start_probes(probe->scan);
+}
+
+static const struct worker_events probe_events = {
+    .ready = on_ready,
+    .refused = on_refused,
+    .log = on_log,
+    .progress = on_progress,
+    .finished = on_finished,
+    .gone = on_gone,
+};
+
+static void on_watch(uv_timer_t *timer)
+{
+    struct scan *scan = timer->data;
+    for (size_t i = 0; i < scan->next; i++)
+        if (scan->probes[i].running)
+            worker_process_watch(scan->probes[i].worker);
+}
+
+static void start_probes(struct scan *scan)
+{
+    while (scan->next < scan->count && scan->running < PROBES_AT_ONCE) {
+        struct probe *probe = &scan->probes[scan->next++];
+        char *name = strrchr(probe->path, '/');
+        probe->spec = (struct worker_spec){
+            .name = name ? name + 1 : probe->path,
+            .program = scan->catalog->worker_program,
+            .plugin_path = probe->path,
+            .probe = true,
+            .sandbox = scan->catalog->config->host.sandbox != CONFIG_SANDBOX_OFF,
+            .memory_bytes = (int64_t)1 << 30,
+            .file_bytes = 0,
+            .timeout_ms = 10000,
+            .grace_ms = 1000,
+            .max_result_bytes = 1 << 20,
+        };
+        probe->worker = worker_process_start(&scan->loop, &probe->spec, &probe_events, probe, &probe->error);
+        probe->running = probe->worker != NULL;
+        scan->running += probe->running ? 1 : 0;
+    }
+    if (scan->running == 0 && scan->next == scan->count && !uv_is_closing((uv_handle_t *)&scan->watch))
+        uv_close((uv_handle_t *)&scan->watch, NULL);
+}
+
+static void run_probes(struct scan *scan)
+{
+    uv_loop_init(&scan->loop);
+    uv_timer_init(&scan->loop, &scan->watch);
+    scan->watch.data = scan;
+    uv_timer_start(&scan->watch, on_watch, 250, 250);
+    start_probes(scan);
+    uv_run(&scan->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&scan->loop);
+}
+
+static int by_text(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static int list_files(const char *folder, char ***paths, size_t *count, struct error *error)
+{
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return error_set(error, "plugins_folder", false, "the plugins' folder %s: %s; set [host] plugins", folder, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(entries)) && *count < PLUGINS_MAX;) {
+        size_t length = strlen(entry->d_name);
+        if (entry->d_name[0] == '.' || length < 4 || strcmp(entry->d_name + length - 3, ".so") != 0)
+            continue;
+        *paths = memory_resized(*paths, *count + 1, sizeof **paths);
+        (*paths)[(*count)++] = memory_format("%s/%s", folder, entry->d_name);
+    }
+    closedir(entries);
+    if (*count > 1)
+        qsort(*paths, *count, sizeof **paths, by_text);
+    return 0;
+}
+
+static void put_aside(struct catalog *catalog, const char *path, const struct error *error)
+{
+    catalog->failures = memory_resized(catalog->failures, catalog->failure_count + 1, sizeof *catalog->failures);
+    struct catalog_failure *failure = &catalog->failures[catalog->failure_count++];
+    failure->path = memory_text(path);
+    failure->error = *error;
+}
+
+static void note_sandbox(struct catalog *catalog, const json_t *sandbox)
+{
+    if (!json_is_object(sandbox))
+        return;
+    catalog->sandbox_known = true;
+    catalog->landlock_abi = (int)json_integer_value(json_object_get(sandbox, "landlock"));
+    catalog->seccomp = json_is_true(json_object_get(sandbox, "seccomp"));
+}
+
+static void take_probe(struct catalog *catalog, struct probe *probe, struct config_problems *problems)
+{
+    note_sandbox(catalog, probe->sandbox);
+    struct error error = probe->error;
+    if (!error_is_set(&error))
+        manifest_add(catalog, probe->path, probe->manifest, problems, &error);
+    if (error_is_set(&error)) {
+        if (!strstr(error.message, probe->path))
+            error_prefix(&error, "%s: ", probe->path);
+        put_aside(catalog, probe->path, &error);
+    }
+}
+
+static int by_route_name(const void *left, const void *right)
+{
+    return strcmp((*(struct route *const *)left)->name, (*(struct route *const *)right)->name);
+}
+
+char *catalog_worker_program(void)
+{
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length > 0) {
+        self[length] = '\0';
+        char *slash = strrchr(self, '/');
+        *slash = '\0';
+        char *beside = memory_format("%s/exportd-worker", self);
+        if (access(beside, X_OK) == 0)
+            return beside;
+        free(beside);
+    }
+    return memory_text(EXPORTD_WORKER_PATH);
+}
+
+struct catalog *catalog_load(const struct config *config, const char *only_file, struct config_problems *problems,
+                             struct error *error)
+{
+    struct catalog *catalog = memory_zeroed(1, sizeof *catalog);
+    catalog->config = config;
+    catalog->worker_program = catalog_worker_program();
+    char **paths = NULL;
+    size_t count = 0;
+    if (access(catalog->worker_program, X_OK) != 0)
+        error_set(error, "worker_missing", false, "%s: %s; install it beside exportd", catalog->worker_program, strerror(errno));
+    else if (only_file) {
+        paths = memory_resized(NULL, 1, sizeof *paths);
+        char *resolved = realpath(only_file, NULL);
+        paths[count++] = resolved ? resolved : memory_text(only_file);
+    } else {
+        list_files(config->host.plugins, &paths, &count, error);
+    }
+    if (error_is_set(error)) {
+        catalog_free(catalog);
+        return NULL;
+    }
+    struct scan scan = {.catalog = catalog, .count = count, .probes = memory_zeroed(count, sizeof *scan.probes)};
+    for (size_t i = 0; i < count; i++)
+        scan.probes[i] = (struct probe){.scan = &scan, .path = paths[i]};
+    run_probes(&scan);
+    for (size_t i = 0; i < count; i++) {
+        take_probe(catalog, &scan.probes[i], problems);
+        json_decref(scan.probes[i].manifest);
+        json_decref(scan.probes[i].sandbox);
+        free(paths[i]);
+    }
+    free(scan.probes);
+    free(paths);
+    if (catalog->route_count > 1)
+        qsort(catalog->routes, catalog->route_count, sizeof *catalog->routes, by_route_name);
+    return catalog;
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (!catalog)
+        return;
+    for (size_t i = 0; i < catalog->route_count; i++)
+        manifest_free_route(catalog->routes[i]);
+    for (size_t i = 0; i < catalog->plugin_count; i++)
+        manifest_free_plugin(catalog->plugins[i]);
+    for (size_t i = 0; i < catalog->failure_count; i++)
+        free(catalog->failures[i].path);
+    free(catalog->routes);
+    free(catalog->plugins);
+    free(catalog->failures);
+    free(catalog->worker_program);
+    free(catalog);
+}
+
+static const struct route *find_by_name(const struct catalog *catalog, const char *name)
+{
+    for (size_t i = 0; i < catalog->route_count; i++)
+        if (strcmp(catalog->routes[i]->name, name) == 0)
+            return catalog->routes[i];
+    return NULL;
+}
+
+static const char *default_value(const struct config *config, const char *task)
+{
+    for (size_t i = 0; i < config->route_count; i++)
+        if (strcmp(config->routes[i].task, task) == 0)
+            return config->routes[i].default_value;
+    return NULL;
+}
+
+/* Appends the names of the routes of a task (NULL: all) to text. */
+static void list_routes(const struct catalog *catalog, const char *task, char *text, size_t size)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < catalog->route_count && length + 1 < size; i++) {
+        if (task && strcmp(catalog->routes[i]->task, task) != 0)
+            continue;
+        int count = snprintf(text + length, size - length, "%s%s", length ? ", " : "", catalog->routes[i]->name);
+        length += count > 0 ? (size_t)count : 0;
+    }
+    if (length == 0)
+        snprintf(text, size, "none");
+}
+
+const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data, struct error *error)
+{
+    const struct route *exact = find_by_name(catalog, task);
+    if (exact)
+        return exact;
+    char known[1024];
+    const struct route *some = NULL;
+    for (size_t i = 0; i < catalog->route_count; i++) {
+        const struct route *route = catalog->routes[i];
+        if (strcmp(route->task, task) != 0 || !route->option)
+            continue;
+        some = route;
+        const json_t *value = json_object_get(data, route->option);
+        const char *wanted = json_is_string(value) ? json_string_value(value) : NULL;
+        if (!value)
+            wanted = default_value(catalog->config, task);
+        if (wanted && strcmp(wanted, route->value) == 0)
+            return route;
+    }
+    list_routes(catalog, some ? task : NULL, known, sizeof known);
+    if (some && !json_object_get(data, some->option))
+        error_set(error, "route_ambiguous", false,
+                  "the task \"%s\" needs the option \"%s\", or a default in conf.d: [route %s] default = …; the routes are: %s",
+                  task, some->option, task, known);
+    else if (some)
+        error_set(error, "route_unknown", false, "no plugin offers \"%.64s\" with that \"%s\"; the routes are: %s", task,
+                  some->option, known);
+    else
+        error_set(error, "route_unknown", false, "no plugin offers the task \"%.64s\"; the routes are: %s", task, known);
+    return NULL;
+}
+
+const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name)
+{
+    for (size_t i = 0; i < catalog->plugin_count; i++)
+        if (strcmp(catalog->plugins[i]->name, name) == 0)
+            return catalog->plugins[i];
+    return NULL;
+}

@@ -1,0 +1,77 @@
+/*
+ * plugin/catalog.h: which plugins there are, and which routes they offer.
+ *
+ * Each *.so in the plugins' folder is probed in a worker process of its own: it tells its manifest and ends. One that can't be
+ * loaded, crashes, or clashes with another is put aside with its error, and never stops the others. After the scan the
+ * catalog is read-only.
+ */
+#ifndef EXPORTD_PLUGIN_CATALOG_H
+#define EXPORTD_PLUGIN_CATALOG_H
+
+#include "base/error.h"
+#include "config/config.h"
+#include "worker/process.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct plugin {
+    char *name;
+    char *path;
+    json_t *manifest;
+    const struct config_worker *settings; /* of its section in conf.d, or [worker] */
+    struct worker_spec spec;              /* for its workers; work_folder is set by whoever starts them */
+    json_t *option_values;                /* {name: text}, as plugin.h says; never NULL */
+    bool enabled;
+};
+
+struct route {
+    char *name; /* "report/pdf" */
+    char *task;
+    char *option; /* or NULL */
+    char *value;  /* or NULL */
+    char *summary;
+    json_t *schema; /* never NULL */
+    bool needs_repro;
+    struct plugin *plugin;
+};
+
+struct catalog_failure {
+    char *path;
+    struct error error;
+};
+
+struct catalog {
+    char *worker_program;
+    struct plugin **plugins;
+    size_t plugin_count;
+    struct route **routes; /* by name */
+    size_t route_count;
+    struct catalog_failure *failures;
+    size_t failure_count;
+    const struct config *config; /* borrowed */
+    int landlock_abi;
+    bool seccomp;
+    bool sandbox_known; /* a probe has told */
+};
+
+/*
+ * Probes config->host.plugins (only_file: that one file alone instead) and holds every plugin's section against its manifest: mistakes go
+ * to problems. Blocking: runs a loop of its own. Returns a catalog, perhaps an empty one; NULL with error set where
+ * there is no worker program or the folder can't be read.
+ */
+struct catalog *catalog_load(const struct config *config, const char *only_file, struct config_problems *problems,
+                             struct error *error);
+void catalog_free(struct catalog *catalog);
+
+/* The route for a task type and its data (whose option selects, conf.d's default where it has none), or for a name as "report/pdf"
+ * (data may be NULL). NULL with error set: route_unknown, with the routes that exist; route_ambiguous. */
+const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data, struct error *error);
+
+const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name);
+
+/* Returns the path of exportd-worker: beside this program, or where it was installed. New string. */
+char *catalog_worker_program(void);
+
+#endif
