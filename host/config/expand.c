@@ -74,7 +74,7 @@ static int expand_braces(const char *raw, char **value, bool *used, struct confi
             char *inside = strndup(raw + 2, (size_t)(end - raw - 2));
             if (!inside)
                 goto out_of_memory;
-            const char *found = NULL;
+            const char *found = "";
             int failed = look_up(inside, &found, why);
             if (!failed && append(&growing, found, strlen(found)))
                 failed = config_refuse(why, "can't be kept: out of memory");

@@ -87,7 +87,7 @@ static void check_listen(struct config_loader *loader)
 {
     const struct config_http *http = &loader->config->http;
     struct config_address address;
-    struct config_why why;
+    struct config_why why = {""};
     if (!config_parse_listen(http->listen, &address, &why) && !address.loopback && !*http->token) {
         const char *place = config_place(loader->config, "http", "listen");
         config_problems_add(

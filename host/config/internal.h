@@ -10,9 +10,9 @@
 #include "config/config.h"
 
 #define CONFIG_WHY_MAX 640
-#define CONFIG_LINE_MAX 197           /* inih holds 200 bytes, with \r\n and the NUL */
-#define CONFIG_FILE_MAX (1024 * 1024) /* of one *.conf */
-#define CONFIG_VALUE_FILE_MAX (64 * 1024)
+#define CONFIG_LINE_MAX 197                   /* inih holds 200 bytes, with \r\n and the NUL */
+#define CONFIG_FILE_MAX ((size_t)1024 * 1024) /* of one *.conf */
+#define CONFIG_VALUE_FILE_MAX ((size_t)64 * 1024)
 
 struct config_why {
     char text[CONFIG_WHY_MAX];

@@ -315,18 +315,23 @@ static void take_pair(void *user, const char *section, const char *key, const ch
     config_apply(user, section, key, value, source);
 }
 
-static void apply_defaults(struct config_loader *loader)
+/* -1: a default that can't be taken, which is want of memory. */
+static int apply_defaults(struct config_loader *loader)
 {
+    int result = 0;
     size_t count;
     const struct config_setting *settings = config_settings(&count);
     for (size_t i = 0; i < count; i++) {
         struct config_why why;
         bool of_worker = !strcmp(settings[i].section, "plugin");
         if (config_value_set(&settings[i], of_worker ? (void *)&loader->config->worker : (void *)loader->config,
-                             settings[i].default_text, &why))
+                             settings[i].default_text, &why)) {
             config_problems_add(loader->problems, false, "default", "\"%s\" in [%s] %s", settings[i].key,
                                 settings[i].section, why.text);
+            result = -1;
+        }
     }
+    return result;
 }
 
 int config_load(const char *folder, struct config **out, struct config_problems *problems)
@@ -339,7 +344,11 @@ int config_load(const char *folder, struct config **out, struct config_problems 
         config_problems_add(problems, false, folder ? folder : "environment", "out of memory");
         return -1;
     }
-    apply_defaults(&loader);
+    /* Without its defaults the rest has nothing to stand on. */
+    if (apply_defaults(&loader)) {
+        config_free(loader.config);
+        return -1;
+    }
     if (folder) {
         loader.config->folder = strdup(folder);
         loader.out_of_memory = !loader.config->folder;

@@ -17,7 +17,7 @@ static const struct unit duration_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000},
 };
 static const struct unit size_units[] = {
-    {"", 1}, {"K", 1024}, {"M", 1024 * 1024}, {"G", 1024 * 1024 * 1024}, {"T", 1024LL * 1024 * 1024 * 1024},
+    {"", 1}, {"K", 1024}, {"M", 1024LL * 1024}, {"G", 1024LL * 1024 * 1024}, {"T", 1024LL * 1024 * 1024 * 1024},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

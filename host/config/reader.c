@@ -39,6 +39,8 @@ static void enter_section(struct reader *reader)
 {
     char *place = place_of(reader);
     reader->section_seen = true;
+    if (!place)
+        report(reader, "can't be read: out of memory");
     reader->in_section = place && !reader->calls->section(reader->calls->user, reader->section, place);
     free(place);
 }
@@ -51,10 +53,11 @@ static char *next_line(char *buffer, int size, void *stream)
         return NULL;
     const char *text = reader->next;
     const char *newline = memchr(text, '\n', (size_t)(reader->end - text));
-    size_t length = newline ? (size_t)(newline - text) : (size_t)(reader->end - text);
+    const char *stop = newline ? newline : reader->end;
+    size_t length = (size_t)(stop - text);
     reader->next = newline ? newline + 1 : reader->end;
     reader->line++;
-    if (length > 0 && text[length - 1] == '\r')
+    if (stop > text && stop[-1] == '\r')
         length--;
 
     struct config_why why;

@@ -161,6 +161,12 @@ static void uncommented_is_the_default(struct fixture *fixture, const char *name
             written_value(&settings[i], settings[i].default_text, wanted, sizeof wanted);
             assert_string_equal(loaded, wanted);
         }
+        for (size_t j = 0; j < fixture->config->plugin_count && !strcmp(settings[i].section, "plugin"); j++) {
+            struct config plugin = {.worker = fixture->config->plugins[j].worker};
+            loaded_value(&plugin, &settings[i], loaded, sizeof loaded);
+            loaded_value(defaults, &settings[i], wanted, sizeof wanted);
+            assert_string_equal(loaded, wanted);
+        }
     }
     config_free(defaults);
     config_problems_clear(&problems);
