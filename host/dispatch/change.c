@@ -1,0 +1,108 @@
+/*
+ * Cancel and retry.
+ */
+#include "base/memory.h"
+#include "dispatch/internal.h"
+
+#include <stdlib.h>
+
+struct change {
+    struct dispatch *dispatch;
+    dispatch_changed callback;
+    void *client;
+};
+
+static struct change *change_new(struct dispatch *dispatch, dispatch_changed callback, void *client)
+{
+    struct change *change = memory_zeroed(1, sizeof *change);
+    change->dispatch = dispatch;
+    change->callback = callback;
+    change->client = client;
+    dispatch->pending_ops++;
+    return change;
+}
+
+static void answer(struct change *change, const struct job *job, const struct error *error)
+{
+    change->dispatch->pending_ops--;
+    change->callback(change->client, job, error_is_set(error) ? error : NULL);
+    dispatch_check_drained(change->dispatch);
+    free(change);
+}
+
+static void on_cancelled(struct store_op *op, void *client)
+{
+    struct change *change = client;
+    struct dispatch *dispatch = change->dispatch;
+    struct error error = op->error;
+    struct job *job = op->cancel.job;
+    if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_UNKNOWN)
+        error_set(&error, "job_unknown", false, "there is no job of that id");
+    if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_FINISHED)
+        error_set(&error, "job_finished", false, "the job is over already: it is %s", job_state_name(job->state));
+    answer(change, job, &error);
+    if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_CLAIMED) {
+        struct route_state *route = dispatch_route_state(dispatch, job->route);
+        op->cancel.job = NULL;
+        if (!route && dispatch->route_count > 0)
+            route = &dispatch->routes[0]; /* its plugin is gone; any lane can carry it to its end */
+        if (route) {
+            struct active *active = dispatch_activate(dispatch, job, route);
+            dispatch_finish_cancelled(active);
+        } else {
+            job_free(job); /* no plugin at all: the next start finds it marked as cancelled */
+        }
+    }
+    store_op_free(op);
+}
+
+void dispatch_cancel(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client)
+{
+    struct active *active = dispatch_find_id(dispatch, id);
+    if (active && active->state != ACTIVE_FINISHING && !active->cancelled) {
+        active->cancelled = active->job->cancel_requested = true;
+        if (active->state == ACTIVE_RUNNING)
+            pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
+    }
+    /* Where the job runs, the store notes the wish, so that it outlives this host. Where it waits in memory, it ends here. */
+    struct change *change = change_new(dispatch, callback, client);
+    if (active && active->state == ACTIVE_READY) {
+        struct error none = {0};
+        dispatch_unqueue(active);
+        answer(change, active->job, &none);
+        dispatch_finish_cancelled(active);
+        return;
+    }
+    struct store_op *op = store_op_new(STORE_CANCEL, on_cancelled, change);
+    op->cancel.id = memory_text(id);
+    store_enqueue(dispatch->options.store, op);
+}
+
+static void on_retried(struct store_op *op, void *client)
+{
+    struct change *change = client;
+    struct dispatch *dispatch = change->dispatch;
+    struct error error = op->error;
+    const struct job *job = op->get.job;
+    if (!error_is_set(&error) && !job)
+        error_set(&error, "job_unknown", false, "there is no job of that id");
+    if (!error_is_set(&error) && !op->get.applied)
+        error_set(&error, job->state == JOB_COMPLETED ? "job_finished" : "job_not_finished", false,
+                  job->state == JOB_COMPLETED ? "the job was completed; submit it anew under another jobId to run it again"
+                                              : "the job isn't over: it is %s",
+                  job_state_name(job->state));
+    struct route_state *route = job ? dispatch_route_state(dispatch, job->route) : NULL;
+    if (!error_is_set(&error) && route)
+        route->backlog = true;
+    answer(change, job, &error);
+    if (route)
+        dispatch_pump(route->lane);
+    store_op_free(op);
+}
+
+void dispatch_retry(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client)
+{
+    struct store_op *op = store_op_new(STORE_RETRY, on_retried, change_new(dispatch, callback, client));
+    op->get.id = memory_text(id);
+    store_enqueue(dispatch->options.store, op);
+}

@@ -1,0 +1,615 @@
+#include "dispatch/internal.h"
+
+#include "artifact/artifact.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/tree.h"
+#include "job/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_MS 1000
+#define WATCH_MS 200
+#define WINDOW_S 0.05  /* as many jobs in memory as were finished in this time */
+#define WINDOW_MAX 512
+
+struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name)
+{
+    for (size_t i = 0; i < dispatch->route_count; i++)
+        if (strcmp(dispatch->routes[i].route->name, route_name) == 0)
+            return &dispatch->routes[i];
+    return NULL;
+}
+
+struct active *dispatch_find_id(struct dispatch *dispatch, const char *id)
+{
+    struct active *active = NULL;
+    HASH_FIND(by_id, dispatch->by_id, id, strlen(id), active);
+    return active;
+}
+
+static struct active *find_lease(struct dispatch *dispatch, uint64_t lease)
+{
+    struct active *active = NULL;
+    HASH_FIND(by_lease, dispatch->by_lease, &lease, sizeof lease, active);
+    return active;
+}
+
+struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, struct route_state *route)
+{
+    struct active *active = memory_zeroed(1, sizeof *active);
+    active->job = job;
+    active->route = route->route;
+    active->lane = route->lane;
+    active->lease = (uint64_t)job->lease;
+    active->cancelled = job->cancel_requested;
+    HASH_ADD(by_lease, dispatch->by_lease, lease, sizeof active->lease, active);
+    HASH_ADD_KEYPTR(by_id, dispatch->by_id, job->id, strlen(job->id), active);
+    return active;
+}
+
+void dispatch_forget(struct active *active)
+{
+    struct dispatch *dispatch = active->lane->dispatch;
+    HASH_DELETE(by_lease, dispatch->by_lease, active);
+    HASH_DELETE(by_id, dispatch->by_id, active);
+    job_free(active->job);
+    free(active);
+}
+
+static void queue(struct active *active)
+{
+    struct active **at = &active->lane->first;
+    while (*at && ((*at)->job->priority > active->job->priority ||
+                   ((*at)->job->priority == active->job->priority && (*at)->job->sequence < active->job->sequence)))
+        at = &(*at)->next;
+    active->next = *at;
+    *at = active;
+    active->state = ACTIVE_READY;
+    active->lane->queued++;
+}
+
+void dispatch_unqueue(struct active *active)
+{
+    for (struct active **at = &active->lane->first; *at; at = &(*at)->next) {
+        if (*at == active) {
+            *at = active->next;
+            active->lane->queued--;
+            return;
+        }
+    }
+}
+
+static int window(const struct lane *lane)
+{
+    int wanted = (int)(lane->rate_per_s * WINDOW_S);
+    int least = (int)lane->plugin->settings->workers;
+    if (wanted < least)
+        wanted = least;
+    return wanted < WINDOW_MAX ? wanted : WINDOW_MAX;
+}
+
+static bool is_open(const struct lane *lane)
+{
+    return lane->plugin->enabled && !lane->dispatch->draining;
+}
+
+static void start_in_worker(struct active *active)
+{
+    struct lane *lane = active->lane;
+    struct pool_job job = {
+        .lease = active->lease,
+        .id = active->job->id,
+        .route = active->job->route,
+        .attempt = active->job->attempts,
+        .data = active->job->data,
+        .data_length = active->job->data_length,
+    };
+    struct error error = {0};
+    active->started_ns = clock_monotonic_ns();
+    active->job->started_at_ms = clock_now_ms();
+    active->state = ACTIVE_RUNNING;
+    if (pool_start(lane->pool, &job, &error) != 0) {
+        dispatch_finish_error(active, &error);
+        return;
+    }
+    lane->dispatch->running++;
+    if (lane->dispatch->listeners)
+        dispatch_tell(lane->dispatch, active->job->id, "started", json_pack("{s:i}", "attempt", active->job->attempts), false);
+}
+
+/* A repro that is named by its id is read on a thread of the loop's own, just before the job starts. */
+struct loading {
+    uv_work_t request;
+    struct active *active;
+    char *repro_id;
+    struct error error;
+};
+
+static void load(uv_work_t *request)
+{
+    struct loading *loading = request->data;
+    request_load_repro(loading->active->lane->dispatch->options.config, loading->repro_id, loading->active->job, &loading->error);
+}
+
+static void on_loaded(uv_work_t *request, int status)
+{
+    (void)status;
+    struct loading *loading = request->data;
+    struct active *active = loading->active;
+    struct lane *lane = active->lane;
+    lane->dispatch->pending_ops--;
+    if (active->cancelled)
+        dispatch_finish_cancelled(active);
+    else if (error_is_set(&loading->error))
+        dispatch_finish_error(active, &loading->error);
+    else
+        queue(active);
+    free(loading->repro_id);
+    free(loading);
+    dispatch_pump(lane);
+    dispatch_check_drained(lane->dispatch);
+}
+
+static bool load_repro_first(struct active *active)
+{
+    char *repro_id = active->route->needs_repro ? request_missing_repro(active->job) : NULL;
+    if (!repro_id)
+        return false;
+    struct loading *loading = memory_zeroed(1, sizeof *loading);
+    loading->active = active;
+    loading->repro_id = repro_id;
+    loading->request.data = loading;
+    active->state = ACTIVE_LOADING;
+    active->lane->dispatch->pending_ops++;
+    if (uv_queue_work(active->lane->dispatch->options.loop, &loading->request, load, on_loaded) != 0) {
+        load(&loading->request);
+        on_loaded(&loading->request, 0);
+    }
+    return true;
+}
+
+static bool refuse_to_start(struct active *active)
+{
+    const struct config_jobs *jobs = &active->lane->dispatch->options.config->jobs;
+    if (active->cancelled) {
+        dispatch_finish_cancelled(active);
+        return true;
+    }
+    if (active->job->losses < jobs->max_host_losses)
+        return false;
+    struct error error = {0};
+    error_set(&error, "host_lost", false, "the host died %d times while this job ran; it isn't tried again", active->job->losses);
+    dispatch_finish_error(active, &error);
+    return true;
+}
+
+static void on_claimed(struct store_op *op, void *client)
+{
+    struct route_state *route = client;
+    struct lane *lane = route->lane;
+    struct dispatch *dispatch = lane->dispatch;
+    dispatch->pending_ops--;
+    route->claiming = false;
+    if (error_is_set(&op->error)) {
+        dispatch->store_errors++;
+        log_write(LOG_LEVEL_ERROR, "store", NULL, "%s", op->error.message);
+    } else {
+        int came = op->claim.count;
+        if (came == 0)
+            route->backlog = false;
+        for (int i = 0; i < came; i++) {
+            struct active *active = dispatch_activate(dispatch, op->claim.jobs[i], route);
+            op->claim.jobs[i] = NULL;
+            if (!is_open(lane))
+                dispatch_release(active);
+            else if (!refuse_to_start(active))
+                queue(active);
+        }
+        dispatch_pump(lane);
+    }
+    store_op_free(op);
+    dispatch_check_drained(dispatch);
+}
+
+static void refill(struct lane *lane)
+{
+    struct dispatch *dispatch = lane->dispatch;
+    int room = window(lane) - lane->queued - lane->submitting;
+    if (room <= 0 || room * 2 < window(lane) || !is_open(lane))
+        return;
+    for (size_t i = 0; i < dispatch->route_count; i++) {
+        struct route_state *route = &dispatch->routes[i];
+        if (route->lane != lane || !route->backlog || route->claiming)
+            continue;
+        route->claiming = true;
+        dispatch->pending_ops++;
+        store_enqueue(dispatch->options.store, store_op_claim(route->route->name, room, on_claimed, route));
+    }
+}
+
+void dispatch_pump(struct lane *lane)
+{
+    while (lane->first && is_open(lane) && pool_slots(lane->pool) > 0) {
+        struct active *active = lane->first;
+        dispatch_unqueue(active);
+        if (!refuse_to_start(active) && !load_repro_first(active))
+            start_in_worker(active);
+    }
+    refill(lane);
+}
+
+struct submission {
+    struct dispatch *dispatch;
+    struct route_state *route;
+    bool leased;
+    dispatch_submitted callback;
+    void *client;
+};
+
+static void on_submitted(struct store_op *op, void *client)
+{
+    struct submission *submission = client;
+    struct dispatch *dispatch = submission->dispatch;
+    struct route_state *route = submission->route;
+    dispatch->pending_ops--;
+    if (submission->leased)
+        route->lane->submitting--;
+    if (error_is_set(&op->error)) {
+        dispatch->store_errors++;
+        submission->callback(submission->client, op->submit.outcome, NULL, &op->error);
+    } else {
+        submission->callback(submission->client, op->submit.outcome, op->submit.job, NULL);
+        if (op->submit.outcome == STORE_CREATED) {
+            route->stats.submitted++;
+            if (op->submit.claim) {
+                struct active *active = dispatch_activate(dispatch, op->submit.job, route);
+                op->submit.job = NULL;
+                if (is_open(route->lane))
+                    queue(active);
+                else
+                    dispatch_release(active);
+            } else if (op->submit.job->run_at_ms > 0) {
+                dispatch_wake_at(dispatch, op->submit.job->run_at_ms);
+            } else {
+                route->backlog = true;
+            }
+        }
+        dispatch_pump(route->lane);
+    }
+    store_op_free(op);
+    free(submission);
+    dispatch_check_drained(dispatch);
+}
+
+void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route, dispatch_submitted callback,
+                     void *client)
+{
+    struct route_state *state = dispatch_route_state(dispatch, route->name);
+    struct lane *lane = state->lane;
+    struct submission *submission = memory_zeroed(1, sizeof *submission);
+    submission->dispatch = dispatch;
+    submission->route = state;
+    submission->callback = callback;
+    submission->client = client;
+    struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
+    op->submit.job = job;
+    /* Straight into memory while there is room and nobody waits before it: one commit, and it can start. */
+    submission->leased = op->submit.claim = is_open(lane) && !state->backlog && job->run_at_ms == 0 &&
+                                            lane->queued + lane->submitting < window(lane) + pool_slots(lane->pool);
+    if (submission->leased)
+        lane->submitting++;
+    dispatch->pending_ops++;
+    store_enqueue(dispatch->options.store, op);
+}
+
+static void on_pool_log(void *client, uint64_t lease, enum exportd_log_level level, const char *text)
+{
+    struct lane *lane = client;
+    struct active *active = find_lease(lane->dispatch, lease);
+    log_write((enum log_level)level, lane->plugin->name, active ? active->job->id : NULL, "%s", text);
+    if (active && lane->dispatch->listeners && level >= EXPORTD_INFO)
+        dispatch_tell(lane->dispatch, active->job->id, "log", json_pack("{s:i, s:s}", "level", (int)level, "message", text), false);
+}
+
+static void on_pool_progress(void *client, uint64_t lease, double fraction, const char *stage)
+{
+    struct lane *lane = client;
+    struct active *active = find_lease(lane->dispatch, lease);
+    if (!active)
+        return;
+    active->fraction = fraction;
+    snprintf(active->stage, sizeof active->stage, "%s", stage);
+    if (lane->dispatch->listeners)
+        dispatch_tell(lane->dispatch, active->job->id, "progress", json_pack("{s:f, s:s}", "progress", fraction, "stage", stage), false);
+}
+
+static void on_pool_finished(void *client, const struct worker_outcome *outcome)
+{
+    struct lane *lane = client;
+    struct dispatch *dispatch = lane->dispatch;
+    struct active *active = find_lease(dispatch, outcome->lease);
+    dispatch->running--;
+    lane->recent_finishes++;
+    if (!active) {
+        dispatch->stale++;
+        return;
+    }
+    struct route_state *route = dispatch_route_state(dispatch, active->job->route);
+    if (route)
+        route->stats.seconds += (double)(clock_monotonic_ns() - active->started_ns) / 1e9;
+    if (dispatch->closing && outcome->status != EXPORTD_OK && !active->cancelled)
+        dispatch_release(active); /* it was stopped because the host stops */
+    else
+        dispatch_finish_outcome(active, outcome);
+}
+
+static void on_pool_free_slot(void *client)
+{
+    dispatch_pump(client);
+}
+
+static void on_pool_sandbox(void *client, json_t *sandbox)
+{
+    (void)client;
+    (void)sandbox; /* the probes have told already */
+}
+
+static const struct pool_events pool_events = {
+    .log = on_pool_log,
+    .progress = on_pool_progress,
+    .finished = on_pool_finished,
+    .free_slot = on_pool_free_slot,
+    .sandbox = on_pool_sandbox,
+};
+
+struct pruning {
+    uv_work_t request;
+    char **folders;
+    int count;
+};
+
+static void prune(uv_work_t *request)
+{
+    struct pruning *pruning = request->data;
+    for (int i = 0; i < pruning->count; i++)
+        tree_remove(pruning->folders[i]);
+}
+
+static void on_pruned(uv_work_t *request, int status)
+{
+    (void)status;
+    struct pruning *pruning = request->data;
+    for (int i = 0; i < pruning->count; i++)
+        free(pruning->folders[i]);
+    free(pruning->folders);
+    free(pruning);
+}
+
+static void prune_artifacts(struct dispatch *dispatch, const struct store_op *op)
+{
+    if (op->tick.pruned_count == 0)
+        return;
+    struct pruning *pruning = memory_zeroed(1, sizeof *pruning);
+    pruning->request.data = pruning;
+    pruning->count = op->tick.pruned_count;
+    pruning->folders = memory_zeroed((size_t)pruning->count, sizeof *pruning->folders);
+    for (int i = 0; i < pruning->count; i++)
+        pruning->folders[i] = artifact_folder(dispatch->options.artifact_folder, op->tick.pruned[i]->id);
+    if (uv_queue_work(dispatch->options.loop, &pruning->request, prune, on_pruned) != 0) {
+        prune(&pruning->request);
+        on_pruned(&pruning->request, 0);
+    }
+}
+
+static void on_ticked(struct store_op *op, void *client)
+{
+    struct dispatch *dispatch = client;
+    dispatch->pending_ops--;
+    dispatch->ticking = false;
+    int64_t now_ms = clock_now_ms();
+    if (error_is_set(&op->error)) {
+        dispatch->store_errors++;
+        log_write(LOG_LEVEL_ERROR, "store", NULL, "%s", op->error.message);
+    } else {
+        dispatch->waiting = op->tick.waiting;
+        dispatch->oldest_waiting_ms = op->tick.oldest_waiting_ms;
+        for (int i = 0; i < op->tick.route_count; i++) {
+            struct route_state *route = dispatch_route_state(dispatch, op->tick.routes[i]);
+            if (route)
+                route->backlog = true;
+        }
+        for (size_t i = 0; i < dispatch->lane_count; i++)
+            dispatch_pump(&dispatch->lanes[i]);
+        if (op->tick.next_due_ms > 0 && op->tick.next_due_ms < now_ms + TICK_MS)
+            dispatch_wake_at(dispatch, op->tick.next_due_ms);
+        if (op->tick.next_delivery_ms > 0 && op->tick.next_delivery_ms <= now_ms)
+            dispatch->options.delivery_ready(dispatch->options.client);
+        prune_artifacts(dispatch, op);
+    }
+    store_op_free(op);
+    dispatch_check_drained(dispatch);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct dispatch *dispatch = timer->data;
+    uv_timer_start(timer, on_tick, TICK_MS, 0);
+    if (dispatch->ticking || dispatch->draining)
+        return;
+    const struct config_jobs *jobs = &dispatch->options.config->jobs;
+    struct store_op *op = store_op_new(STORE_TICK, on_ticked, dispatch);
+    op->tick.now_ms = clock_now_ms();
+    op->tick.prune_completed_before_ms = jobs->retention_ms > 0 ? op->tick.now_ms - jobs->retention_ms : 0;
+    op->tick.prune_failed_before_ms = jobs->retention_failed_ms > 0 ? op->tick.now_ms - jobs->retention_failed_ms : 0;
+    dispatch->ticking = true;
+    dispatch->pending_ops++;
+    store_enqueue(dispatch->options.store, op);
+}
+
+void dispatch_wake_at(struct dispatch *dispatch, int64_t time_ms)
+{
+    int64_t wait_ms = time_ms - clock_now_ms();
+    if (wait_ms < 1)
+        wait_ms = 1;
+    if (dispatch->closing || wait_ms >= (int64_t)uv_timer_get_due_in(&dispatch->tick_timer))
+        return;
+    uv_timer_start(&dispatch->tick_timer, on_tick, (uint64_t)wait_ms, 0);
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    struct dispatch *dispatch = timer->data;
+    for (size_t i = 0; i < dispatch->lane_count; i++) {
+        struct lane *lane = &dispatch->lanes[i];
+        double rate = lane->recent_finishes * (1000.0 / WATCH_MS);
+        lane->rate_per_s = rate > lane->rate_per_s ? rate : lane->rate_per_s * 0.7 + rate * 0.3;
+        lane->recent_finishes = 0;
+        if (lane->pool)
+            pool_watch(lane->pool);
+    }
+}
+
+struct dispatch *dispatch_new(const struct dispatch_options *options)
+{
+    const struct catalog *catalog = options->catalog;
+    struct dispatch *dispatch = memory_zeroed(1, sizeof *dispatch);
+    dispatch->options = *options;
+    dispatch->lane_count = catalog->plugin_count;
+    dispatch->lanes = memory_zeroed(dispatch->lane_count, sizeof *dispatch->lanes);
+    for (size_t i = 0; i < dispatch->lane_count; i++) {
+        struct lane *lane = &dispatch->lanes[i];
+        lane->dispatch = dispatch;
+        lane->plugin = catalog->plugins[i];
+        lane->spec = lane->plugin->spec;
+        lane->spec.work_folder = options->work_folder;
+        lane->pool = pool_new(options->loop, &lane->spec, lane->plugin->settings, &pool_events, lane);
+    }
+    dispatch->route_count = catalog->route_count;
+    dispatch->routes = memory_zeroed(dispatch->route_count, sizeof *dispatch->routes);
+    for (size_t i = 0; i < dispatch->route_count; i++) {
+        struct route_state *route = &dispatch->routes[i];
+        route->route = catalog->routes[i];
+        route->stats.route = route->route;
+        for (size_t j = 0; j < dispatch->lane_count; j++)
+            if (dispatch->lanes[j].plugin == route->route->plugin)
+                route->lane = &dispatch->lanes[j];
+    }
+    uv_timer_t *timers[] = {&dispatch->tick_timer, &dispatch->watch_timer, &dispatch->drain_timer};
+    for (size_t i = 0; i < 3; i++) {
+        uv_timer_init(options->loop, timers[i]);
+        timers[i]->data = dispatch;
+        dispatch->open_timers++;
+    }
+    uv_timer_start(&dispatch->tick_timer, on_tick, 1, 0);
+    uv_timer_start(&dispatch->watch_timer, on_watch, WATCH_MS, WATCH_MS);
+    return dispatch;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct dispatch *dispatch = handle->data;
+    if (--dispatch->open_timers == 0)
+        dispatch->on_drained(dispatch->drained_client);
+}
+
+static void on_pool_empty(void *client)
+{
+    struct lane *lane = client;
+    lane->pool = NULL;
+    lane->dispatch->open_pools--;
+    dispatch_check_drained(lane->dispatch);
+}
+
+static void close_pools(struct dispatch *dispatch)
+{
+    if (dispatch->closing)
+        return;
+    dispatch->closing = true;
+    uv_timer_stop(&dispatch->drain_timer);
+    dispatch->open_pools = dispatch->lane_count + 1; /* this one, until all are told */
+    for (size_t i = 0; i < dispatch->lane_count; i++)
+        pool_close(dispatch->lanes[i].pool, on_pool_empty, &dispatch->lanes[i]);
+    dispatch->open_pools--;
+    dispatch_check_drained(dispatch);
+}
+
+void dispatch_check_drained(struct dispatch *dispatch)
+{
+    if (!dispatch->draining)
+        return;
+    if (!dispatch->closing && dispatch->running == 0)
+        close_pools(dispatch);
+    if (dispatch->closing && dispatch->open_pools == 0 && dispatch->pending_ops == 0 && dispatch->open_timers == 3) {
+        uv_timer_t *timers[] = {&dispatch->tick_timer, &dispatch->watch_timer, &dispatch->drain_timer};
+        for (size_t i = 0; i < 3; i++)
+            if (!uv_is_closing((uv_handle_t *)timers[i]))
+                uv_close((uv_handle_t *)timers[i], on_timer_closed);
+    }
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct dispatch *dispatch = timer->data;
+    log_write(LOG_LEVEL_WARNING, "dispatch", NULL, "%lld jobs still run; they are stopped, and will run again at the next start",
+              (long long)dispatch->running);
+    close_pools(dispatch);
+}
+
+void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_drained)(void *client), void *client)
+{
+    if (dispatch->draining)
+        return;
+    dispatch->draining = true;
+    dispatch->on_drained = on_drained;
+    dispatch->drained_client = client;
+    uv_timer_stop(&dispatch->tick_timer);
+    uv_timer_start(&dispatch->drain_timer, on_drain_timeout, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
+    for (size_t i = 0; i < dispatch->lane_count; i++) {
+        while (dispatch->lanes[i].first) {
+            struct active *active = dispatch->lanes[i].first;
+            dispatch_unqueue(active);
+            dispatch_release(active);
+        }
+    }
+    dispatch_check_drained(dispatch);
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+    if (!dispatch)
+        return;
+    struct active *active, *next;
+    HASH_ITER(by_lease, dispatch->by_lease, active, next)
+        dispatch_forget(active);
+    free(dispatch->lanes);
+    free(dispatch->routes);
+    free(dispatch);
+}
+
+struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
+{
+    struct dispatch_stats stats = {
+        .waiting = dispatch->waiting,
+        .oldest_waiting_ms = dispatch->oldest_waiting_ms,
+        .running = dispatch->running,
+        .in_memory = HASH_CNT(by_lease, dispatch->by_lease),
+        .stale = dispatch->stale,
+        .store_errors = dispatch->store_errors,
+        .routes = memory_zeroed(dispatch->route_count, sizeof *stats.routes),
+        .route_count = dispatch->route_count,
+    };
+    for (size_t i = 0; i < dispatch->route_count; i++)
+        stats.routes[i] = dispatch->routes[i].stats;
+    return stats;
+}
+
+struct pool_stats dispatch_pool_stats(struct dispatch *dispatch, const struct plugin *plugin)
+{
+    for (size_t i = 0; i < dispatch->lane_count; i++)
+        if (dispatch->lanes[i].plugin == plugin && dispatch->lanes[i].pool)
+            return pool_stats(dispatch->lanes[i].pool);
+    return (struct pool_stats){0};
+}

@@ -1,0 +1,319 @@
+/*
+ * How an attempt ends: artifacts are taken, and then one operation writes the job's new state and its delivery together.
+ */
+#include "artifact/artifact.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/tree.h"
+#include "dispatch/internal.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#define STORE_RETRY_MS 1000
+
+static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error);
+
+/* The next wait: doubled each time up to the most, and anything between half of it and all of it, so that jobs that failed together
+ * don't come back together. */
+static int64_t backoff_ms(const struct config_jobs *jobs, int attempts)
+{
+    int64_t wait_ms = jobs->backoff_ms;
+    for (int i = 1; i < attempts && wait_ms < jobs->backoff_max_ms; i++)
+        wait_ms *= 2;
+    if (wait_ms > jobs->backoff_max_ms)
+        wait_ms = jobs->backoff_max_ms;
+    return wait_ms / 2 + (int64_t)randombytes_uniform((uint32_t)(wait_ms / 2) + 1);
+}
+
+static json_t *callback_body(const struct active *active, const struct store_op *op, bool with_id)
+{
+    const struct job *job = active->job;
+    char time[CLOCK_TEXT_MAX];
+    json_t *body = json_object();
+    if (with_id)
+        json_object_set_new(body, "jobId", json_string(job->id));
+    json_object_set_new(body, "status", json_string(op->finish.finish == STORE_FINISH_COMPLETED ? "completed" : "failed"));
+    if (op->finish.finish == STORE_FINISH_COMPLETED) {
+        json_object_set_new(body, "result", json_loads(op->finish.result, 0, NULL));
+    } else {
+        json_object_set_new(body, "error", json_string(op->finish.error_message));
+        json_object_set_new(body, "errorCode", json_string(op->finish.error_code));
+    }
+    json_object_set_new(body, "processedAt", json_string(clock_format(op->finish.finished_at_ms, time)));
+    json_object_set_new(body, "duration", json_integer(op->finish.finished_at_ms - op->finish.started_at_ms));
+    return body;
+}
+
+static struct store_delivery *make_delivery(const struct active *active, const struct store_op *op)
+{
+    const struct job *job = active->job;
+    if (!job->callback_url)
+        return NULL;
+    struct store_delivery *delivery = memory_zeroed(1, sizeof *delivery);
+    uuid_t uuid;
+    char text[UUID_STR_LEN];
+    uuid_generate_random(uuid);
+    uuid_unparse_lower(uuid, text);
+    delivery->id = memory_format("msg_%s", text);
+    delivery->job_id = memory_text(job->id);
+    delivery->target = memory_text(job->callback_url);
+    json_t *body = callback_body(active, op, true);
+    delivery->body = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    delivery->created_at_ms = delivery->next_at_ms = op->finish.finished_at_ms;
+    delivery->give_up_at_ms = delivery->created_at_ms + active->lane->dispatch->options.config->webhook.retry_for_ms;
+    return delivery;
+}
+
+static void count_end(struct active *active, enum store_finish_kind kind)
+{
+    struct route_state *route = dispatch_route_state(active->lane->dispatch, active->job->route);
+    if (!route)
+        return;
+    if (kind == STORE_FINISH_COMPLETED)
+        route->stats.completed++;
+    else if (kind == STORE_FINISH_FAILED)
+        route->stats.failed++;
+    else if (kind == STORE_FINISH_CANCELLED)
+        route->stats.cancelled++;
+    else if (kind == STORE_FINISH_AGAIN)
+        route->stats.retried++;
+    if (kind == STORE_FINISH_AGAIN || kind == STORE_FINISH_RELEASE)
+        route->backlog = true;
+}
+
+static void tell_end(struct active *active, const struct store_op *op)
+{
+    struct dispatch *dispatch = active->lane->dispatch;
+    if (!dispatch->listeners)
+        return;
+    static const char *const events[] = {
+        [STORE_FINISH_COMPLETED] = "completed",
+        [STORE_FINISH_FAILED] = "failed",
+        [STORE_FINISH_CANCELLED] = "cancelled",
+    };
+    if (op->finish.finish == STORE_FINISH_RELEASE)
+        return;
+    if (op->finish.finish == STORE_FINISH_AGAIN) {
+        char time[CLOCK_TEXT_MAX];
+        dispatch_tell(dispatch, active->job->id, "retry",
+                      json_pack("{s:i, s:s?, s:s?, s:s}", "attempt", op->finish.attempts, "error", op->finish.error_message, "errorCode",
+                                op->finish.error_code, "runAt", clock_format(op->finish.run_at_ms, time)),
+                      false);
+        return;
+    }
+    dispatch_tell(dispatch, active->job->id, events[op->finish.finish], callback_body(active, op, true), true);
+}
+
+struct repeat {
+    uv_timer_t timer;
+    struct store_op *op;
+    struct store *store;
+};
+
+static void on_repeat_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_repeat(uv_timer_t *timer)
+{
+    struct repeat *repeat = timer->data;
+    store_enqueue(repeat->store, repeat->op);
+    uv_close((uv_handle_t *)timer, on_repeat_closed);
+}
+
+/* The end of a job must reach the disk, however long that is full: it is kept, and tried again. */
+static void try_again_later(struct dispatch *dispatch, struct store_op *op)
+{
+    struct repeat *repeat = memory_zeroed(1, sizeof *repeat);
+    repeat->op = op;
+    repeat->store = dispatch->options.store;
+    uv_timer_init(dispatch->options.loop, &repeat->timer);
+    repeat->timer.data = repeat;
+    uv_timer_start(&repeat->timer, on_repeat, STORE_RETRY_MS, 0);
+}
+
+static void on_finished(struct store_op *op, void *client)
+{
+    struct active *active = client;
+    struct lane *lane = active->lane;
+    struct dispatch *dispatch = lane->dispatch;
+    if (error_is_set(&op->error)) {
+        dispatch->store_errors++;
+        log_write(LOG_LEVEL_ERROR, "store", active->job->id, "the job's end is not on disk yet, and is tried again: %s", op->error.message);
+        error_clear(&op->error);
+        try_again_later(dispatch, op);
+        return;
+    }
+    dispatch->pending_ops--;
+    if (op->finish.applied) {
+        count_end(active, op->finish.finish);
+        tell_end(active, op);
+        if (op->finish.finish == STORE_FINISH_AGAIN)
+            dispatch_wake_at(dispatch, op->finish.run_at_ms);
+    } else {
+        dispatch->stale++;
+        log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id, "its end came with an old lease and was dropped");
+    }
+    bool delivered = op->finish.applied && op->finish.delivery;
+    store_op_free(op);
+    dispatch_forget(active);
+    if (delivered)
+        dispatch->options.delivery_ready(dispatch->options.client);
+    dispatch_pump(lane);
+    dispatch_check_drained(dispatch);
+}
+
+/* Takes result. */
+static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error)
+{
+    struct dispatch *dispatch = active->lane->dispatch;
+    struct store_op *op = store_op_new(STORE_FINISH, on_finished, active);
+    op->finish.finish = kind;
+    op->finish.sequence = active->job->sequence;
+    op->finish.lease = active->job->lease;
+    op->finish.attempts = active->job->attempts;
+    op->finish.started_at_ms = active->job->started_at_ms ? active->job->started_at_ms : clock_now_ms();
+    op->finish.finished_at_ms = clock_now_ms();
+    op->finish.result = result;
+    if (error) {
+        op->finish.error_code = memory_text(error->code);
+        op->finish.error_message = memory_text(error->message);
+    }
+    if (kind == STORE_FINISH_AGAIN)
+        op->finish.run_at_ms = op->finish.finished_at_ms + backoff_ms(&dispatch->options.config->jobs, active->job->attempts);
+    else if (kind == STORE_FINISH_RELEASE)
+        op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
+    else
+        op->finish.delivery = make_delivery(active, op);
+    active->state = ACTIVE_FINISHING;
+    dispatch->pending_ops++;
+    store_enqueue(dispatch->options.store, op);
+}
+
+void dispatch_finish_error(struct active *active, const struct error *error)
+{
+    if (active->cancelled) {
+        dispatch_finish_cancelled(active);
+        return;
+    }
+    bool again = error->retryable && active->job->attempts < active->job->max_attempts;
+    log_write(again ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "dispatch", active->job->id, "attempt %d of %d failed%s: %s: %s",
+              active->job->attempts, active->job->max_attempts, again ? ", to be tried again" : "", error->code, error->message);
+    finish(active, again ? STORE_FINISH_AGAIN : STORE_FINISH_FAILED, NULL, error);
+}
+
+void dispatch_finish_cancelled(struct active *active)
+{
+    struct error error = {0};
+    error_set(&error, "cancelled", false, "the job was cancelled");
+    finish(active, STORE_FINISH_CANCELLED, NULL, &error);
+}
+
+void dispatch_release(struct active *active)
+{
+    finish(active, STORE_FINISH_RELEASE, NULL, NULL);
+}
+
+/* Artifacts are hashed and flushed on a thread of the loop's own. */
+struct collection {
+    uv_work_t request;
+    struct active *active;
+    char *workspace;
+    char *folder;
+    char *base_url;
+    char *result;      /* the plugin's, or NULL */
+    json_t *wanted;    /* NULL: only remove the workspace */
+    json_t *taken;
+    struct artifact_limits limits;
+    struct error error;
+};
+
+static void collect(uv_work_t *request)
+{
+    struct collection *collection = request->data;
+    if (collection->wanted)
+        collection->taken = artifact_collect(collection->workspace, collection->wanted, collection->folder, collection->base_url,
+                                             &collection->limits, &collection->error);
+    if (collection->workspace)
+        tree_remove(collection->workspace);
+}
+
+static void free_collection(struct collection *collection)
+{
+    free(collection->workspace);
+    free(collection->folder);
+    free(collection->base_url);
+    free(collection->result);
+    json_decref(collection->wanted);
+    json_decref(collection->taken);
+    free(collection);
+}
+
+static char *result_with_artifacts(const char *result_text, json_t *taken)
+{
+    json_t *result = result_text ? json_loads(result_text, 0, NULL) : json_object();
+    json_object_set(result, "artifacts", taken);
+    char *text = json_dumps(result, JSON_COMPACT);
+    json_decref(result);
+    return text;
+}
+
+static void on_collected(uv_work_t *request, int status)
+{
+    (void)status;
+    struct collection *collection = request->data;
+    struct active *active = collection->active;
+    if (active) {
+        active->lane->dispatch->pending_ops--;
+        if (error_is_set(&collection->error))
+            dispatch_finish_error(active, &collection->error);
+        else
+            finish(active, STORE_FINISH_COMPLETED, result_with_artifacts(collection->result, collection->taken), NULL);
+    }
+    free_collection(collection);
+}
+
+static void start_collection(struct dispatch *dispatch, struct active *active, const struct worker_outcome *outcome)
+{
+    struct collection *collection = memory_zeroed(1, sizeof *collection);
+    const struct config_jobs *jobs = &dispatch->options.config->jobs;
+    collection->request.data = collection;
+    collection->workspace = memory_text(outcome->folder);
+    collection->limits = (struct artifact_limits){.max_count = jobs->max_artifacts, .max_bytes = jobs->max_artifact_bytes};
+    if (active) {
+        collection->active = active;
+        collection->wanted = json_deep_copy(outcome->artifacts); /* counts of references aren't atomic */
+        collection->result = outcome->result ? memory_bytes(outcome->result, outcome->result_length) : NULL;
+        collection->folder = artifact_folder(dispatch->options.artifact_folder, active->job->id);
+        char *segment = artifact_url_segment(active->job->id);
+        collection->base_url = memory_format("%s/artifacts/%s/", dispatch->options.public_url, segment);
+        free(segment);
+        active->state = ACTIVE_FINISHING;
+        dispatch->pending_ops++;
+    }
+    if (uv_queue_work(dispatch->options.loop, &collection->request, collect, on_collected) != 0) {
+        collect(&collection->request);
+        on_collected(&collection->request, 0);
+    }
+}
+
+void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome)
+{
+    struct dispatch *dispatch = active->lane->dispatch;
+    bool has_artifacts = outcome->status == EXPORTD_OK && json_array_size(outcome->artifacts) > 0 && outcome->folder;
+    if (outcome->folder)
+        start_collection(dispatch, has_artifacts ? active : NULL, outcome);
+    if (has_artifacts)
+        return;
+    if (outcome->status != EXPORTD_OK)
+        dispatch_finish_error(active, &outcome->error);
+    else
+        finish(active, STORE_FINISH_COMPLETED,
+               outcome->result ? memory_bytes(outcome->result, outcome->result_length) : memory_text("{}"), NULL);
+}

@@ -1,0 +1,95 @@
+/*
+ * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end; change.c: cancel and
+ * retry; listen.c: who hears of it.
+ */
+#ifndef EXPORTD_DISPATCH_INTERNAL_H
+#define EXPORTD_DISPATCH_INTERNAL_H
+
+#include "dispatch/dispatch.h"
+
+#define HASH_NONFATAL_OOM 0
+#include <uthash.h>
+
+struct lane;
+
+enum active_state { ACTIVE_READY, ACTIVE_LOADING, ACTIVE_RUNNING, ACTIVE_FINISHING };
+
+/* A job that is leased to this host. */
+struct active {
+    struct job *job;
+    const struct route *route;
+    struct lane *lane;
+    enum active_state state;
+    bool cancelled;
+    double fraction;
+    char stage[128];
+    int64_t started_ns;
+    struct active *next;      /* in the lane's queue */
+    UT_hash_handle by_lease;
+    UT_hash_handle by_id;
+    uint64_t lease;           /* the key: job->lease */
+};
+
+/* A plugin's workers and the jobs that wait for them in memory. */
+struct lane {
+    struct dispatch *dispatch;
+    const struct plugin *plugin;
+    struct worker_spec spec;
+    struct pool *pool;
+    struct active *first;     /* by priority, then in the order of acceptance */
+    int queued;
+    int submitting;           /* leased by submits that are not committed yet */
+    int recent_finishes;      /* since the last watch */
+    double rate_per_s;
+};
+
+/* A route's place in the store's queue. */
+struct route_state {
+    const struct route *route;
+    struct lane *lane;
+    bool backlog;             /* jobs of it wait in the store */
+    bool claiming;
+    struct dispatch_route_stats stats;
+};
+
+struct dispatch {
+    struct dispatch_options options;
+    struct lane *lanes;
+    size_t lane_count;
+    struct route_state *routes;
+    size_t route_count;
+    struct active *by_lease;
+    struct active *by_id;
+    struct dispatch_listener *listeners;
+    uv_timer_t tick_timer, watch_timer, drain_timer;
+    bool ticking;
+    int open_timers;
+    bool draining, closing;
+    size_t open_pools;
+    void (*on_drained)(void *client);
+    void *drained_client;
+    int pending_ops;          /* store operations and thread work under way */
+    int64_t waiting, oldest_waiting_ms;
+    int64_t running;
+    uint64_t stale, store_errors;
+};
+
+struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name);
+struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, struct route_state *route);
+struct active *dispatch_find_id(struct dispatch *dispatch, const char *id);
+void dispatch_unqueue(struct active *active);
+void dispatch_forget(struct active *active); /* frees it */
+void dispatch_pump(struct lane *lane);
+void dispatch_wake_at(struct dispatch *dispatch, int64_t time_ms); /* a tick then, and not a whole second later */
+void dispatch_check_drained(struct dispatch *dispatch);
+
+/* finish.c */
+void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome);
+void dispatch_finish_error(struct active *active, const struct error *error); /* before it reached a worker, or around it */
+void dispatch_finish_cancelled(struct active *active);
+void dispatch_release(struct active *active); /* back to the store as it was */
+
+/* listen.c */
+void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *event, json_t *data, bool last); /* takes data */
+
+#endif
