@@ -1,0 +1,412 @@
+#include "delivery/outbox.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "delivery/guard.h"
+#include "delivery/signature.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RETRY_AFTER_MAX_S 86400
+
+struct sending {
+    struct outbox *outbox;
+    struct store_delivery *delivery;
+    CURL *curl;
+    struct curl_slist *headers;
+    char error_text[CURL_ERROR_SIZE];
+    char refused_address[64]; /* the guard said no to it */
+    int64_t received_bytes;
+    struct sending *next;
+};
+
+struct watched_socket {
+    uv_poll_t poll;
+    struct outbox *outbox;
+    curl_socket_t socket;
+};
+
+struct outbox {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct store *store;
+    CURLM *multi;
+    uv_timer_t timer;
+    struct sending *first;
+    int sending;
+    bool taking, take_again, closing;
+    int pending_ops;
+    struct outbox_stats stats;
+    void (*on_closed)(void *client);
+    void *closed_client;
+};
+
+static void check_closed(struct outbox *outbox);
+
+static void on_recorded(struct store_op *op, void *client)
+{
+    struct outbox *outbox = client;
+    outbox->pending_ops--;
+    if (error_is_set(&op->error))
+        log_write(LOG_LEVEL_ERROR, "delivery", NULL, "what became of a delivery isn't on disk, so it will be sent again: %s",
+                  op->error.message);
+    store_op_free(op);
+    outbox_kick(outbox);
+    check_closed(outbox);
+}
+
+static int64_t backoff_ms(const struct config_webhook *webhook, int attempts)
+{
+    int64_t wait_ms = webhook->backoff_ms;
+    for (int i = 1; i < attempts && wait_ms < webhook->backoff_max_ms; i++)
+        wait_ms *= 2;
+    if (wait_ms > webhook->backoff_max_ms)
+        wait_ms = webhook->backoff_max_ms;
+    return wait_ms / 2 + (int64_t)randombytes_uniform((uint32_t)(wait_ms / 2) + 1);
+}
+
+static void record(struct outbox *outbox, const struct store_delivery *delivery, const char *problem, bool hopeless,
+                   int64_t retry_after_s)
+{
+    int64_t now_ms = clock_now_ms();
+    struct store_op *op = store_op_new(STORE_DELIVERY_RESULT, on_recorded, outbox);
+    op->delivery_result.sequence = delivery->sequence;
+    op->delivery_result.attempts = delivery->attempts + 1;
+    op->delivery_result.state = STORE_DELIVERY_DONE;
+    op->lazy = problem == NULL; /* lost, it is only sent again */
+    if (problem) {
+        int64_t wait_ms = backoff_ms(&outbox->config->webhook, delivery->attempts + 1);
+        if (retry_after_s * 1000 > wait_ms)
+            wait_ms = retry_after_s * 1000;
+        bool dead = hopeless || now_ms + wait_ms > delivery->give_up_at_ms;
+        op->delivery_result.state = dead ? STORE_DELIVERY_DEAD : STORE_DELIVERY_WAITING;
+        op->delivery_result.next_at_ms = now_ms + wait_ms;
+        op->delivery_result.last_error = memory_text(problem);
+        outbox->stats.failed_attempts++;
+        outbox->stats.dead += dead ? 1 : 0;
+        log_write(dead ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "delivery", delivery->job_id, "callback %s, attempt %d: %s%s",
+                  delivery->id, delivery->attempts + 1, problem,
+                  dead ? "; given up, send it again with: exportd deliveries retry ID" : "");
+    } else {
+        outbox->stats.delivered++;
+    }
+    outbox->pending_ops++;
+    store_enqueue(outbox->store, op);
+}
+
+static void free_sending(struct sending *sending)
+{
+    struct outbox *outbox = sending->outbox;
+    for (struct sending **at = &outbox->first; *at; at = &(*at)->next) {
+        if (*at == sending) {
+            *at = sending->next;
+            break;
+        }
+    }
+    curl_multi_remove_handle(outbox->multi, sending->curl);
+    curl_easy_cleanup(sending->curl);
+    curl_slist_free_all(sending->headers);
+    store_delivery_free(sending->delivery);
+    free(sending);
+    outbox->sending--;
+}
+
+/* What went wrong, as a sentence; NULL: it arrived. */
+static const char *judge(struct sending *sending, CURLcode code, char *text, size_t size, bool *hopeless)
+{
+    long status = 0;
+    curl_easy_getinfo(sending->curl, CURLINFO_RESPONSE_CODE, &status);
+    *hopeless = false;
+    if (sending->refused_address[0]) {
+        snprintf(text, size, "the address %s is not public; to allow it, add it to [webhook] allow", sending->refused_address);
+        return text;
+    }
+    if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && status != 0)) {
+        snprintf(text, size, "%s", sending->error_text[0] ? sending->error_text : curl_easy_strerror(code));
+        return text;
+    }
+    if (status >= 200 && status < 300)
+        return NULL;
+    *hopeless = status == 410;
+    if (status >= 300 && status < 400)
+        snprintf(text, size, "the receiver answered %ld, a redirect; redirects aren't followed: give the final URL as callbackUrl", status);
+    else
+        snprintf(text, size, "the receiver answered %ld", status);
+    return text;
+}
+
+static void complete(struct sending *sending, CURLcode code)
+{
+    struct outbox *outbox = sending->outbox;
+    char text[400];
+    bool hopeless;
+    const char *problem = judge(sending, code, text, sizeof text, &hopeless);
+    curl_off_t retry_after_s = 0;
+    curl_easy_getinfo(sending->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
+    if (retry_after_s < 0)
+        retry_after_s = 0;
+    if (retry_after_s > RETRY_AFTER_MAX_S)
+        retry_after_s = RETRY_AFTER_MAX_S;
+    if (!outbox->closing)
+        record(outbox, sending->delivery, problem, hopeless, retry_after_s);
+    free_sending(sending);
+}
+
+static void collect_finished(struct outbox *outbox)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(outbox->multi, &left))) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        struct sending *sending = NULL;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&sending);
+        complete(sending, code);
+    }
+    check_closed(outbox);
+}
+
+static void on_socket_ready(uv_poll_t *poll, int status, int events)
+{
+    struct watched_socket *watched = poll->data;
+    struct outbox *outbox = watched->outbox;
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    if (events & UV_READABLE)
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    int running;
+    curl_multi_socket_action(outbox->multi, watched->socket, flags, &running);
+    collect_finished(outbox);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct outbox *outbox = timer->data;
+    int running;
+    curl_multi_socket_action(outbox->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect_finished(outbox);
+}
+
+static int set_timer(CURLM *multi, long timeout_ms, void *client)
+{
+    struct outbox *outbox = client;
+    (void)multi;
+    if (timeout_ms < 0)
+        uv_timer_stop(&outbox->timer);
+    else
+        uv_timer_start(&outbox->timer, on_timeout, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
+    return 0;
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static int watch_socket(CURL *curl, curl_socket_t socket, int what, void *client, void *socket_client)
+{
+    struct outbox *outbox = client;
+    struct watched_socket *watched = socket_client;
+    (void)curl;
+    if (what == CURL_POLL_REMOVE) {
+        if (watched) {
+            curl_multi_assign(outbox->multi, socket, NULL);
+            uv_poll_stop(&watched->poll);
+            uv_close((uv_handle_t *)&watched->poll, on_poll_closed);
+        }
+        return 0;
+    }
+    if (!watched) {
+        watched = memory_zeroed(1, sizeof *watched);
+        watched->outbox = outbox;
+        watched->socket = socket;
+        uv_poll_init_socket(outbox->loop, &watched->poll, socket);
+        watched->poll.data = watched;
+        curl_multi_assign(outbox->multi, socket, watched);
+    }
+    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    uv_poll_start(&watched->poll, events, on_socket_ready);
+    return 0;
+}
+
+/* Called with the very address that is about to be connected to. */
+static curl_socket_t open_guarded(void *client, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct sending *sending = client;
+    char text[64];
+    (void)purpose;
+    if (!guard_allows(&address->addr, &sending->outbox->config->webhook.allow, text, sizeof text)) {
+        snprintf(sending->refused_address, sizeof sending->refused_address, "%s", text);
+        return CURL_SOCKET_BAD;
+    }
+    sending->refused_address[0] = '\0';
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static size_t discard(char *bytes, size_t size, size_t count, void *client)
+{
+    struct sending *sending = client;
+    (void)bytes;
+    sending->received_bytes += (int64_t)(size * count);
+    /* An answer without end: its status is known, and that is enough. */
+    return sending->received_bytes > sending->outbox->config->webhook.max_response_bytes ? 0 : size * count;
+}
+
+static void add_header(struct sending *sending, const char *format, const char *value)
+{
+    char *line = memory_format("%s%s", format, value);
+    sending->headers = curl_slist_append(sending->headers, line);
+    free(line);
+}
+
+static void set_up(struct sending *sending)
+{
+    const struct config_webhook *webhook = &sending->outbox->config->webhook;
+    const struct store_delivery *delivery = sending->delivery;
+    size_t length = strlen(delivery->body);
+    int64_t now_s = clock_now_ms() / 1000;
+    char text[SIGNATURE_TEXT_MAX];
+    add_header(sending, "Content-Type: ", "application/json");
+    add_header(sending, "webhook-id: ", delivery->id);
+    snprintf(text, sizeof text, "%lld", (long long)now_s);
+    add_header(sending, "webhook-timestamp: ", text);
+    if (webhook->secret[0] && signature_make(webhook->secret, delivery->id, now_s, delivery->body, length, text) == 0)
+        add_header(sending, "webhook-signature: ", text);
+    CURL *curl = sending->curl;
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, sending);
+    curl_easy_setopt(curl, CURLOPT_URL, delivery->target);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a proxy would hide the address that the guard looks at */
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sending->headers);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, delivery->body);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "exportd/" EXPORTD_VERSION);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)webhook->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)webhook->timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_guarded);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, sending);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, discard);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, sending);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, sending->error_text);
+}
+
+/* Takes delivery. */
+static void send_one(struct outbox *outbox, struct store_delivery *delivery)
+{
+    struct sending *sending = memory_zeroed(1, sizeof *sending);
+    sending->outbox = outbox;
+    sending->delivery = delivery;
+    sending->curl = curl_easy_init();
+    sending->next = outbox->first;
+    outbox->first = sending;
+    outbox->sending++;
+    set_up(sending);
+    curl_multi_add_handle(outbox->multi, sending->curl);
+}
+
+static void on_taken(struct store_op *op, void *client)
+{
+    struct outbox *outbox = client;
+    outbox->pending_ops--;
+    outbox->taking = false;
+    if (error_is_set(&op->error)) {
+        log_write(LOG_LEVEL_ERROR, "delivery", NULL, "%s", op->error.message);
+    } else if (!outbox->closing) {
+        struct store_delivery *delivery = op->delivery_take.deliveries;
+        op->delivery_take.deliveries = NULL;
+        while (delivery) {
+            struct store_delivery *next = delivery->next;
+            delivery->next = NULL;
+            send_one(outbox, delivery);
+            delivery = next;
+        }
+        if (outbox->take_again)
+            outbox_kick(outbox);
+    }
+    store_op_free(op);
+    check_closed(outbox);
+}
+
+void outbox_kick(struct outbox *outbox)
+{
+    int room = (int)outbox->config->webhook.concurrency - outbox->sending;
+    if (outbox->closing || room <= 0)
+        return;
+    if (outbox->taking) {
+        outbox->take_again = true;
+        return;
+    }
+    outbox->taking = true;
+    outbox->take_again = false;
+    struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, on_taken, outbox);
+    op->delivery_take.now_ms = clock_now_ms();
+    op->delivery_take.taken_until_ms = op->delivery_take.now_ms + outbox->config->webhook.timeout_ms + 5000;
+    op->delivery_take.limit = room;
+    outbox->pending_ops++;
+    store_enqueue(outbox->store, op);
+}
+
+struct outbox *outbox_new(uv_loop_t *loop, const struct config *config, struct store *store, struct error *error)
+{
+    CURLM *multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
+    if (!multi) {
+        error_set(error, "delivery_failed", true, "libcurl can't be started");
+        return NULL;
+    }
+    struct outbox *outbox = memory_zeroed(1, sizeof *outbox);
+    outbox->loop = loop;
+    outbox->config = config;
+    outbox->store = store;
+    outbox->multi = multi;
+    uv_timer_init(loop, &outbox->timer);
+    outbox->timer.data = outbox;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, outbox);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, outbox);
+    return outbox;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct outbox *outbox = handle->data;
+    void (*on_closed)(void *client) = outbox->on_closed;
+    void *client = outbox->closed_client;
+    curl_multi_cleanup(outbox->multi);
+    curl_global_cleanup();
+    free(outbox);
+    on_closed(client);
+}
+
+static void check_closed(struct outbox *outbox)
+{
+    if (outbox->closing && outbox->pending_ops == 0 && !outbox->first && !uv_is_closing((uv_handle_t *)&outbox->timer))
+        uv_close((uv_handle_t *)&outbox->timer, on_timer_closed);
+}
+
+void outbox_close(struct outbox *outbox, void (*on_closed)(void *client), void *client)
+{
+    outbox->closing = true;
+    outbox->on_closed = on_closed;
+    outbox->closed_client = client;
+    while (outbox->first)
+        free_sending(outbox->first);
+    check_closed(outbox);
+}
+
+struct outbox_stats outbox_stats(const struct outbox *outbox)
+{
+    struct outbox_stats stats = outbox->stats;
+    stats.sending = outbox->sending;
+    return stats;
+}
