@@ -225,10 +225,22 @@ static size_t shown_length(const char *code, long max_lines, long *lines)
     return (size_t)(at - code);
 }
 
-/* A copy in which no line is longer than CODE_LINE_MAX_BYTES. Returns NULL when out of memory. */
+/* The code point of a control that turns the order of display around (U+202A–U+202E, U+2066–U+2069), or 0. */
+static unsigned int bidi_control(const char *code)
+{
+    const unsigned char *bytes = (const unsigned char *)code;
+    if (bytes[0] == 0xE2 && bytes[1] == 0x80 && bytes[2] >= 0xAA && bytes[2] <= 0xAE)
+        return 0x2000u + (bytes[2] & 0x3Fu);
+    if (bytes[0] == 0xE2 && bytes[1] == 0x81 && bytes[2] >= 0xA6 && bytes[2] <= 0xA9)
+        return 0x2040u + (bytes[2] & 0x3Fu);
+    return 0;
+}
+
+/* A copy in which no line is longer than CODE_LINE_MAX_BYTES, and in which the controls that make code look like other
+ * code are written out. Returns NULL when out of memory. */
 static char *cut_lines(const char *code, size_t length, size_t *cut_count)
 {
-    char *copy = malloc(length + 1);
+    char *copy = malloc(3 * length + 1); /* a control of 3 bytes is written as 8 */
     size_t out = 0;
     size_t column = 0;
     *cut_count = 0;
@@ -243,7 +255,13 @@ static char *cut_lines(const char *code, size_t length, size_t *cut_count)
             column = 0;
             continue;
         }
-        copy[out++] = code[i];
+        const unsigned int control = bidi_control(code + i);
+        if (control) {
+            out += (size_t)snprintf(copy + out, 9, "<U+%04X>", control);
+            i += 2;
+        } else {
+            copy[out++] = code[i];
+        }
     }
     if (copy)
         copy[out] = '\0';

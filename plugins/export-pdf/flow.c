@@ -99,21 +99,20 @@ static void draw_beside(struct document *document, const struct layout *layout, 
 static void draw_lines(struct document *document, const struct layout *layout, const struct flow *flow, size_t first,
                        size_t count, int *number)
 {
-    const double height = (double)count * flow->line_pt;
-    if (flow->on_ground) {
-        draw_box(document, flow->ground_left, document->y, flow->x + flow->width + flow->padding_pt - flow->ground_left,
-                 height + 2 * flow->padding_pt, document->palette.panel);
-        document->y += flow->padding_pt;
-    }
+    const double padding = flow->on_ground ? flow->padding_pt : 0;
+    const double height = (double)count * flow->line_pt + 2 * padding;
+    if (flow->on_ground)
+        draw_box(document, flow->ground_left, document->y, flow->x + flow->width + padding - flow->ground_left, height,
+                 document->palette.panel);
     for (size_t i = 0; i < flow->bar_count; i++)
         draw_box(document, flow->bars[i], document->y, 2, height, document->palette.rule);
+    document->y += padding;
     draw_beside(document, layout, flow, first, count, number);
     for (size_t i = first; i < first + count; i++) {
         draw_line(document, layout, i, flow->x, baseline(document->y, flow->line_pt, flow->size_pt));
         document->y += flow->line_pt;
     }
-    if (flow->on_ground)
-        document->y += flow->padding_pt;
+    document->y += padding;
 }
 
 void flow_text(struct document *document, const struct text *text, const struct flow *flow)
@@ -165,6 +164,7 @@ void flow_subheading(struct document *document, const char *title, double room_p
     const struct text_style style = {.font = FONT_BOLD, .size_pt = 10.5, .colour = document->palette.ink};
     document_space(document, 12);
     document_need(document, 20 + room_pt);
+    document_bookmark(document, 1, title);
     set_string(document, title, &style, document->left, document->y, document->right - document->left);
     document->y += 20;
 }

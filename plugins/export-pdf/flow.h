@@ -27,8 +27,8 @@ enum text_kind {
 #define BODY_LINE_PT 14.5
 #define SMALL_SIZE_PT 8.5
 #define SMALL_LINE_PT 12.5
-#define CODE_SIZE_PT 7.8
-#define CODE_LINE_PT 11.4
+#define CODE_SIZE_PT 7.5
+#define CODE_LINE_PT 11.2
 
 struct text_style style_of(const struct document *document, enum text_kind kind);
 
@@ -55,7 +55,7 @@ void flow_text(struct document *document, const struct text *text, const struct 
 /* One paragraph in one style. */
 void flow_string(struct document *document, const char *utf8, enum text_kind kind);
 
-/* A section's heading, with its bookmark; room_pt is what must fit below it. */
+/* A section's heading, or one below it, with its bookmark; room_pt is what must fit below it. */
 void flow_section(struct document *document, const char *title, double room_pt);
 void flow_subheading(struct document *document, const char *title, double room_pt);
 
@@ -81,6 +81,7 @@ struct table {
     struct document *document;
     double x;
     double size_pt, line_pt;
+    double padding_pt; /* above and below each row; 0: the usual */
     struct table_column columns[TABLE_COLUMNS_MAX];
     size_t column_count;
     int started;

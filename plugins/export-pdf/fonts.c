@@ -11,7 +11,7 @@ static const struct known_font {
     const char *option;
     const char *package;            /* Debian's */
     const char *places[PLACES_MAX]; /* Debian, then Fedora, then lesser choices */
-} known_fonts[FONT_SLOT_COUNT] = {
+} known_fonts[SLOT_MORE] = {
     [SLOT_TEXT] = {"font",
                    "fonts-open-sans",
                    {"/usr/share/fonts/truetype/open-sans/OpenSans-Regular.ttf",
@@ -53,6 +53,15 @@ static const struct known_font {
                         "fonts-dejavu-core",
                         {"/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf",
                          "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans-Bold.ttf", NULL, NULL}},
+};
+
+/* Fonts for further scripts: fonts-nanum, fonts-noto-core. */
+static const char *const known_more[] = {
+    "/usr/share/fonts/truetype/nanum/NanumGothic.ttf",
+    "/usr/share/fonts/truetype/noto/NotoSansDevanagari-Regular.ttf",
+    "/usr/share/fonts/truetype/noto/NotoSansBengali-Regular.ttf",
+    "/usr/share/fonts/truetype/noto/NotoSansTamil-Regular.ttf",
+    "/usr/share/fonts/truetype/noto/NotoSansThai-Regular.ttf",
 };
 
 const char *fonts_option(enum font_slot slot)
@@ -117,11 +126,46 @@ static void add_chain(struct fonts *fonts, enum font_style style, enum font_slot
     else
         add_link(fonts, style, SLOT_WIDE, bold, italic);
     add_link(fonts, style, SLOT_FALLBACK, bold, 0);
+    for (int i = 0; i < FONT_MORE_MAX; i++)
+        add_link(fonts, style, (enum font_slot)(SLOT_MORE + i), bold, 0);
     add_link(fonts, style, SLOT_SYMBOLS, 0, 0);
     add_link(fonts, style, SLOT_TEXT, bold, italic); /* for a mono font that is narrower */
 }
 
-struct fonts *fonts_open(const char *const paths[FONT_SLOT_COUNT], char *message, size_t message_size)
+/* Opens the fonts of a list separated by commas; all of them must be usable. */
+static int open_listed(struct fonts *fonts, const char *list, char *message, size_t message_size)
+{
+    char path[1024];
+    char reason[160];
+    for (int i = 0; *list; i++) {
+        list += strspn(list, ", ");
+        const size_t length = strcspn(list, ",");
+        if (!length)
+            break;
+        snprintf(path, sizeof path, "%.*s", (int)length, list);
+        if (i == FONT_MORE_MAX) {
+            snprintf(message, message_size, "fonts_more in [plugin export-pdf] names more than %d fonts", FONT_MORE_MAX);
+            return -1;
+        }
+        if (open_face(&fonts->faces[SLOT_MORE + i], path, reason, sizeof reason) < 0) {
+            snprintf(message, message_size,
+                     "the font %s can't be used: %s. Correct fonts_more in [plugin export-pdf], or leave it out", path,
+                     reason);
+            return -1;
+        }
+        list += length;
+    }
+    return 0;
+}
+
+static void open_known_more(struct fonts *fonts)
+{
+    char reason[160];
+    for (size_t i = 0; i < sizeof known_more / sizeof *known_more; i++)
+        open_face(&fonts->faces[SLOT_MORE + i], known_more[i], reason, sizeof reason);
+}
+
+struct fonts *fonts_open(const char *const paths[SLOT_MORE], const char *more, char *message, size_t message_size)
 {
     int opened = 0;
     struct fonts *fonts = calloc(1, sizeof *fonts);
@@ -129,7 +173,7 @@ struct fonts *fonts_open(const char *const paths[FONT_SLOT_COUNT], char *message
         snprintf(message, message_size, "out of memory while opening the fonts");
         goto out;
     }
-    for (int slot = 0; slot < FONT_SLOT_COUNT; slot++) {
+    for (int slot = 0; slot < SLOT_MORE; slot++) {
         /* The usual bold of another family would not go with the text's font. */
         int derived = slot > SLOT_TEXT && slot <= SLOT_TEXT_BOLD_ITALIC && paths[SLOT_TEXT] && *paths[SLOT_TEXT];
         if (derived && !(paths[slot] && *paths[slot]))
@@ -137,6 +181,10 @@ struct fonts *fonts_open(const char *const paths[FONT_SLOT_COUNT], char *message
         if (open_slot(fonts, (enum font_slot)slot, paths[slot], message, message_size) < 0)
             goto out;
     }
+    if (!more || !*more)
+        open_known_more(fonts);
+    else if (open_listed(fonts, more, message, message_size) < 0)
+        goto out;
     if (!fonts->faces[SLOT_TEXT].ttf) {
         snprintf(message, message_size,
                  "no font for the text was found (looked for %s and %s): apt-get install fonts-open-sans "

@@ -32,10 +32,12 @@ enum font_slot {
     SLOT_SYMBOLS,
     SLOT_WIDE, /* not in conf.d: Arabic, Hebrew and much else */
     SLOT_WIDE_BOLD,
-    FONT_SLOT_COUNT,
+    SLOT_MORE, /* the first of FONT_MORE_MAX, for further scripts */
 };
 
-#define FONT_CHAIN_MAX 5
+#define FONT_MORE_MAX 8
+#define FONT_SLOT_COUNT (SLOT_MORE + FONT_MORE_MAX)
+#define FONT_CHAIN_MAX (5 + FONT_MORE_MAX)
 
 struct font_face {
     struct ttf_face *ttf;
@@ -54,12 +56,13 @@ struct fonts {
     size_t chain_lengths[FONT_STYLE_COUNT];
 };
 
-/* What conf.d calls a slot ("font_bold"), or NULL where it can't be named. */
+/* What conf.d calls a slot before SLOT_MORE ("font_bold"), or NULL where it can't be named. */
 const char *fonts_option(enum font_slot slot);
 
-/* Opens the fonts: paths[slot] where it is given (it must then be usable), else the first of the known places. Returns
- * NULL with a sentence in message that names the file and the mend. Free with fonts_close(), which takes NULL. */
-struct fonts *fonts_open(const char *const paths[FONT_SLOT_COUNT], char *message, size_t message_size);
+/* Opens the fonts: paths[slot] where it is given (it must then be usable), else the first of the known places. more names
+ * further fonts, separated by commas; NULL: the known ones that are installed. Returns NULL with a sentence in message
+ * that names the file and the mend. Free with fonts_close(), which takes NULL. */
+struct fonts *fonts_open(const char *const paths[SLOT_MORE], const char *more, char *message, size_t message_size);
 void fonts_close(struct fonts *fonts);
 
 /* The face for a character in a style, and its glyph: 0 where no face of the chain has it (the chain's first is

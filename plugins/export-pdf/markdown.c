@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INDENT_PT 18.0
+#define INDENT_PT 22.0
 #define QUOTE_PT 12.0
 #define INDENT_LEVELS_MAX 8 /* deeper ones are set at this depth */
 #define LIST_DEPTH_MAX 32
@@ -20,6 +20,7 @@
 struct list {
     int ordered;
     int number;
+    int tight; /* its items follow one another closely */
 };
 
 struct markdown {
@@ -34,6 +35,9 @@ struct markdown {
     struct text *cells; /* of the table being gathered, by row */
     size_t cell_count, row_count, column_count;
     int in_table;
+    double quote_y; /* where the last quoted block ended, on page quote_page */
+    size_t quote_page;
+    int quote_bars;
 };
 
 static struct text_style inline_style(const struct markdown *markdown)
@@ -96,6 +100,27 @@ static struct flow block_flow(struct markdown *markdown, enum text_kind kind)
     return flow;
 }
 
+/* Flows the gathered text; the bars of a quote go on from the block above. */
+static void draw_block(struct markdown *markdown, const struct flow *flow)
+{
+    struct document *document = markdown->document;
+    if (markdown->quote_page == document->page_count)
+        for (int i = 0; i < markdown->quote_bars && i < (int)flow->bar_count; i++)
+            draw_box(document, flow->bars[i], markdown->quote_y, 2, document->y - markdown->quote_y,
+                     document->palette.rule);
+    flow_text(document, &markdown->text, flow);
+    text_clear(&markdown->text);
+    markdown->marker[0] = '\0';
+    markdown->quote_y = document->y;
+    markdown->quote_page = document->page_count;
+    markdown->quote_bars = (int)flow->bar_count;
+}
+
+static int in_tight_list(const struct markdown *markdown)
+{
+    return markdown->list_depth && markdown->lists[bounded(markdown->list_depth, LIST_DEPTH_MAX) - 1].tight;
+}
+
 static void finish_paragraph(struct markdown *markdown)
 {
     struct flow flow = block_flow(markdown, KIND_BODY);
@@ -105,10 +130,8 @@ static void finish_paragraph(struct markdown *markdown)
         flow.keep_pt = 34;
         document_space(markdown->document, 6);
     }
-    flow_text(markdown->document, &markdown->text, &flow);
-    markdown->marker[0] = '\0';
-    document_space(markdown->document, markdown->heading ? 3 : 6);
-    text_clear(&markdown->text);
+    draw_block(markdown, &flow);
+    document_space(markdown->document, markdown->heading ? 3 : in_tight_list(markdown) ? 1 : 6);
 }
 
 static void draw_code_block(struct markdown *markdown, const char *code, const char *language)
@@ -121,9 +144,7 @@ static void draw_code_block(struct markdown *markdown, const char *code, const c
         length--;
     text_clear(&markdown->text);
     code_highlight(markdown->document, &markdown->text, code, length, name);
-    flow_text(markdown->document, &markdown->text, &flow);
-    text_clear(&markdown->text);
-    markdown->marker[0] = '\0';
+    draw_block(markdown, &flow);
     document_space(markdown->document, 8);
 }
 
@@ -155,13 +176,14 @@ static void change_list(struct markdown *markdown, cmark_node *node, int enterin
     if (!entering) {
         markdown->list_depth--;
         if (!markdown->list_depth)
-            document_space(markdown->document, 2);
+            document_space(markdown->document, 5);
         return;
     }
     markdown->list_depth++;
     struct list *list = &markdown->lists[bounded(markdown->list_depth, LIST_DEPTH_MAX) - 1];
     list->ordered = cmark_node_get_list_type(node) == CMARK_ORDERED_LIST;
     list->number = cmark_node_get_list_start(node);
+    list->tight = cmark_node_get_list_tight(node);
 }
 
 static void end_item(struct markdown *markdown)
@@ -329,6 +351,8 @@ static void visit_block(struct markdown *markdown, cmark_node *node, int enterin
     switch (cmark_node_get_type(node)) {
     case CMARK_NODE_BLOCK_QUOTE:
         markdown->quote_depth += entering ? 1 : -1;
+        if (!markdown->quote_depth)
+            markdown->quote_bars = 0;
         break;
     case CMARK_NODE_LIST:
         change_list(markdown, node, entering);

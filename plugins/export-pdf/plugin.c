@@ -33,7 +33,7 @@ static void destroy(void *data)
 
 static enum exportd_status init(struct exportd_job *self, void **out)
 {
-    const char *paths[FONT_SLOT_COUNT] = {NULL};
+    const char *paths[SLOT_MORE] = {NULL};
     char message[1024];
     struct state *state = calloc(1, sizeof *state);
     if (!state)
@@ -42,10 +42,10 @@ static enum exportd_status init(struct exportd_job *self, void **out)
         destroy(state);
         return exportd_fail(self, "option_invalid", 0, "[plugin export-pdf]: %s", message);
     }
-    for (int slot = 0; slot < FONT_SLOT_COUNT; slot++)
+    for (int slot = 0; slot < SLOT_MORE; slot++)
         if (fonts_option((enum font_slot)slot))
             paths[slot] = exportd_option(self, fonts_option((enum font_slot)slot));
-    state->fonts = fonts_open(paths, message, sizeof message);
+    state->fonts = fonts_open(paths, exportd_option(self, "fonts_more"), message, sizeof message);
     if (!state->fonts) {
         destroy(state);
         return exportd_fail(self, "font_unusable", 0, "%s", message);
@@ -244,6 +244,8 @@ static const struct exportd_option options[] = {
     {"font_mono", EXPORTD_PATH, NULL, "TrueType font of code (unless given: DejaVu Sans Mono)", 0},
     {"font_fallback", EXPORTD_PATH, NULL, "TrueType font for Chinese, Japanese, Korean (unless given: Droid Sans Fallback)", 0},
     {"font_symbols", EXPORTD_PATH, NULL, "TrueType font for symbols and emoji (unless given: Symbola, where installed)", 0},
+    {"fonts_more", EXPORTD_STRING, NULL,
+     "TrueType fonts for further scripts, separated by commas (unless given: Nanum and Noto, where installed)", 0},
     {0},
 };
 

@@ -12,6 +12,7 @@
 #define ERROR_GROUPS_MAX 12 /* that are shown */
 #define ERROR_MAX_BYTES 6000
 #define ERROR_LINES_MAX 80
+#define ROWS_PER_CHUNK 30
 
 /* Runs that failed in the same words. */
 struct error_group {
@@ -126,55 +127,122 @@ static void draw_errors(struct document *document, const json_t *runs)
     }
 }
 
-/* "2026-11-21 19:31:26" out of "2026-11-21T19:31:26.371Z". */
-static void format_time(const char *text, char *out, size_t out_size)
+/* The day on which all runs were started, as the length of what their times share: 10, or 0. */
+static size_t shared_day(const json_t *runs, size_t count)
 {
-    snprintf(out, out_size, "%.19s", *text ? text : "–");
-    if (strlen(out) > 10 && out[10] == 'T')
-        out[10] = ' ';
+    const char *first = exportd_repro_string(json_array_get(runs, 0), "started_at", "");
+    if (strlen(first) < 19 || first[10] != 'T')
+        return 0;
+    for (size_t i = 1; i < count; i++) {
+        const char *started = exportd_repro_string(json_array_get(runs, i), "started_at", "");
+        if (strlen(started) < 19 || strncmp(first, started, 11) != 0)
+            return 0;
+    }
+    return 10;
 }
 
+/* Four cells: number, status, time ("2026-11-21 19:31:26", or the time alone), duration. */
+static void fill_run(struct document *document, struct text *cells, const json_t *run, size_t number, int time_only)
+{
+    const struct text_style small = style_of(document, KIND_SMALL);
+    const struct text_style soft = style_of(document, KIND_SOFT);
+    const json_t *duration = json_object_get(run, "duration_ms");
+    char *status = report_plain(run, "status", 60);
+    char *started = report_plain(run, "started_at", 40);
+    struct text_style bold = style_of(document, KIND_SMALL_BOLD);
+    char line[80];
+
+    bold.colour = status_colour(document, status ? status : "");
+    snprintf(line, sizeof line, "%zu", number);
+    text_add_string(&cells[0], line, &soft);
+    text_add_string(&cells[1], status ? status : "–", &bold);
+    snprintf(line, sizeof line, "%.19s", started && *started ? started : "–");
+    if (strlen(line) > 10 && line[10] == 'T')
+        line[10] = ' ';
+    text_add_string(&cells[2], time_only && strlen(line) > 11 ? line + 11 : line, &soft);
+    format_duration(json_is_number(duration) ? json_number_value(duration) : -1, line, sizeof line);
+    text_add_string(&cells[3], line, &small);
+    free(status);
+    free(started);
+}
+
+/* All runs: side by side in two halves where they are of one day, so that their times are short. */
 static void draw_table(struct report *report, const json_t *runs, size_t count)
 {
     struct document *document = report->document;
-    const struct text_style small = style_of(document, KIND_SMALL);
-    const struct text_style soft = style_of(document, KIND_SOFT);
-    const double rest = document->right - document->left - 50;
+    const size_t halves = shared_day(runs, count) && count > 5 ? 2 : 1;
+    const double gap = halves == 2 ? 18 : 0;
+    const double rest = (document->right - document->left - gap) / (double)halves - 42;
+    const struct table_column columns[] = {{42, "Run", ALIGN_LEFT},
+                                           {rest * 0.33, "Status", ALIGN_LEFT},
+                                           {rest * 0.36, "Started (UTC)", ALIGN_LEFT},
+                                           {rest * 0.31, "Duration", ALIGN_RIGHT}};
     struct table table = {.document = document,
                           .x = document->left,
                           .size_pt = SMALL_SIZE_PT,
                           .line_pt = SMALL_LINE_PT,
-                          .columns = {{50, "Run", ALIGN_LEFT},
-                                      {rest * 0.3, "Status", ALIGN_LEFT},
-                                      {rest * 0.45, "Started (UTC)", ALIGN_LEFT},
-                                      {rest * 0.25, "Duration", ALIGN_RIGHT}},
-                          .column_count = 4};
-    struct text cells[4] = {{0}};
-    char line[80];
+                          .padding_pt = 2.5,
+                          .column_count = halves == 2 ? 9 : 4};
+    struct text cells[9] = {{0}};
 
-    for (size_t i = 0; i < count; i++) {
-        const json_t *run = json_array_get(runs, i);
-        const json_t *duration = json_object_get(run, "duration_ms");
-        char *status = report_plain(run, "status", 60);
-        char *started = report_plain(run, "started_at", 40);
-        struct text_style bold = style_of(document, KIND_SMALL_BOLD);
-        bold.colour = status_colour(document, status ? status : "");
-        snprintf(line, sizeof line, "%zu", i + 1);
-        text_add_string(&cells[0], line, &soft);
-        text_add_string(&cells[1], status ? status : "–", &bold);
-        format_time(started ? started : "", line, sizeof line);
-        text_add_string(&cells[2], line, &soft);
-        format_duration(json_is_number(duration) ? json_number_value(duration) : -1, line, sizeof line);
-        text_add_string(&cells[3], line, &small);
-        table_row(&table, cells);
-        for (int c = 0; c < 4; c++)
-            text_clear(&cells[c]);
-        free(status);
-        free(started);
+    memcpy(table.columns, columns, sizeof columns);
+    table.columns[4] = (struct table_column){gap, "", ALIGN_LEFT};
+    memcpy(table.columns + 5, columns, sizeof columns);
+    for (size_t chunk = 0; chunk < count; chunk += ROWS_PER_CHUNK * halves) {
+        const size_t left = count - chunk < ROWS_PER_CHUNK * halves ? count - chunk : ROWS_PER_CHUNK * halves;
+        const size_t rows = (left + halves - 1) / halves;
+        for (size_t row = 0; row < rows; row++) {
+            for (size_t half = 0; half < halves && half * rows + row < left; half++) {
+                const size_t number = chunk + half * rows + row;
+                fill_run(document, cells + 5 * half, json_array_get(runs, number), number + 1, halves == 2);
+            }
+            table_row(&table, cells);
+            for (int c = 0; c < 9; c++)
+                text_clear(&cells[c]);
+        }
     }
-    for (int c = 0; c < 4; c++)
+    for (int c = 0; c < 9; c++)
         text_free(&cells[c]);
     table_end(&table);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const double difference = *(const double *)a - *(const double *)b;
+    return difference < 0 ? -1 : difference > 0;
+}
+
+/* "20 runs, of which 7 failed. They took 1.2 s to 2.9 s, half of them less than 2.0 s." */
+static void draw_summary(struct document *document, const json_t *runs)
+{
+    const size_t count = json_array_size(runs);
+    double *durations = malloc(count * sizeof *durations);
+    size_t measured = 0;
+    size_t failed = 0;
+    char shortest[32];
+    char median[32];
+    char longest[32];
+    char line[240];
+
+    for (size_t i = 0; durations && i < count; i++) {
+        const json_t *run = json_array_get(runs, i);
+        const json_t *duration = json_object_get(run, "duration_ms");
+        if (json_is_number(duration) && json_number_value(duration) >= 0)
+            durations[measured++] = json_number_value(duration);
+        failed += strcmp(exportd_repro_string(run, "status", ""), "failed") == 0;
+    }
+    int length = snprintf(line, sizeof line, "%zu run%s, of which %zu failed.", count, count == 1 ? "" : "s", failed);
+    if (measured > 1 && length > 0) {
+        qsort(durations, measured, sizeof *durations, compare_numbers);
+        format_duration(durations[0], shortest, sizeof shortest);
+        format_duration(durations[measured / 2], median, sizeof median);
+        format_duration(durations[measured - 1], longest, sizeof longest);
+        snprintf(line + length, sizeof line - (size_t)length, " They took %s to %s, with a median of %s.", shortest,
+                 longest, median);
+    }
+    flow_string(document, line, KIND_BODY);
+    document_space(document, 6);
+    free(durations);
 }
 
 void report_runs(struct report *report)
@@ -187,7 +255,8 @@ void report_runs(struct report *report)
 
     if (!count)
         return;
-    flow_section(document, "Runs", 150);
+    flow_section(document, "Runs", 170);
+    draw_summary(document, runs);
     chart_runs(document, runs);
     if (count > CHART_RUNS_MAX) {
         snprintf(note, sizeof note, "The chart shows the first %d of %zu runs.", CHART_RUNS_MAX, count);
@@ -197,7 +266,12 @@ void report_runs(struct report *report)
     draw_errors(document, runs);
     if (!shown)
         return;
-    flow_subheading(document, "All runs", 60);
+    const char *first = exportd_repro_string(json_array_get(runs, 0), "started_at", "");
+    if (shared_day(runs, shown) && shown > 5)
+        snprintf(note, sizeof note, "All runs, on %.10s", first);
+    else
+        snprintf(note, sizeof note, "All runs");
+    flow_subheading(document, note, 60);
     draw_table(report, runs, shown);
     if (shown < count) {
         snprintf(note, sizeof note, "Left out: %zu more runs.", count - shown);

@@ -300,7 +300,8 @@ void report_project(struct report *report)
     const json_t *files = exportd_repro_array(report->repro, "files");
     if (!json_object_size(dependencies) && !json_array_size(files))
         return;
-    flow_section(report->document, "Project", 60);
+    const size_t rows = json_object_size(dependencies) + json_array_size(files) + 3;
+    flow_section(report->document, "Project", rows < 14 ? (double)rows * 21.5 : 60);
     if (json_object_size(dependencies))
         draw_dependencies(report, dependencies);
     if (json_array_size(files))

@@ -205,13 +205,26 @@ static int add_run(struct typesetter *typesetter, struct layout *layout, const s
     return result;
 }
 
+/* The direction in which most letters read. (The first letter's, as is often taken, turns an English sentence around
+ * that begins with a word of Arabic.) */
+static FriBidiParType main_direction(const FriBidiCharType *types, size_t length)
+{
+    size_t left_to_right = 0;
+    size_t right_to_left = 0;
+    for (size_t i = 0; i < length; i++) {
+        left_to_right += types[i] == FRIBIDI_TYPE_LTR;
+        right_to_left += types[i] == FRIBIDI_TYPE_RTL || types[i] == FRIBIDI_TYPE_AL;
+    }
+    return right_to_left > left_to_right ? FRIBIDI_PAR_RTL : FRIBIDI_PAR_LTR;
+}
+
 /* Bidi levels of a paragraph, or NULL where all are 0. *failed is set when out of memory. */
 static FriBidiLevel *find_levels(const uint32_t *code_points, size_t length, int code, int *base_level, int *failed)
 {
     FriBidiLevel *levels = NULL;
     FriBidiCharType *types = NULL;
     FriBidiBracketType *brackets = NULL;
-    FriBidiParType base = code ? FRIBIDI_PAR_LTR : FRIBIDI_PAR_ON;
+    FriBidiParType base = FRIBIDI_PAR_LTR;
     size_t i = 0;
 
     while (i < length && code_points[i] < FIRST_RIGHT_TO_LEFT)
@@ -225,6 +238,8 @@ static FriBidiLevel *find_levels(const uint32_t *code_points, size_t length, int
     if (!levels || !types || !brackets)
         goto out;
     fribidi_get_bidi_types(code_points, (FriBidiStrIndex)length, types);
+    if (!code)
+        base = main_direction(types, length);
     fribidi_get_bracket_types(code_points, (FriBidiStrIndex)length, types, brackets);
     if (!fribidi_get_par_embedding_levels_ex(types, brackets, (FriBidiStrIndex)length, &base, levels))
         goto out;

@@ -4,8 +4,13 @@
 #include <string.h>
 
 #define CELL_PADDING_X_PT 7.0
-#define CELL_PADDING_Y_PT 4.5
+#define ROW_PADDING_PT 4.5
 #define HEADING_HEIGHT_PT 20.0
+
+static double row_padding(const struct table *table)
+{
+    return table->padding_pt > 0 ? table->padding_pt : ROW_PADDING_PT;
+}
 
 static double table_width(const struct table *table)
 {
@@ -53,20 +58,20 @@ static void draw_row(struct table *table, struct layout *const *layouts, size_t 
             const double shift = column->align == ALIGN_RIGHT    ? spare
                                  : column->align == ALIGN_CENTRE ? spare / 2
                                                                  : 0;
-            const double top = document->y + CELL_PADDING_Y_PT + (double)(i - first) * table->line_pt;
+            const double top = document->y + row_padding(table) + (double)(i - first) * table->line_pt;
             draw_line(document, layouts[c], i, x + CELL_PADDING_X_PT + (shift > 0 ? shift : 0),
                       top + table->line_pt / 2 + table->size_pt * 0.36);
         }
         x += column->width;
     }
-    document->y += (double)count * table->line_pt + 2 * CELL_PADDING_Y_PT;
+    document->y += (double)count * table->line_pt + 2 * row_padding(table);
     draw_rule(document, table->x, document->y - 0.3, table_width(table), document->palette.rule);
 }
 
 static void place_row(struct table *table, struct layout *const *layouts, size_t line_count)
 {
     struct document *document = table->document;
-    const double padding = 2 * CELL_PADDING_Y_PT;
+    const double padding = 2 * row_padding(table);
     const double height = (double)line_count * table->line_pt + padding;
     const double page = document->bottom - document->top;
     double needed = height < page / 2 ? height : 4 * table->line_pt + padding;
