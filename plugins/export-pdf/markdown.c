@@ -258,6 +258,22 @@ static void set_widths(struct markdown *markdown, struct table *table, double wi
         table->columns[c].width *= width / total;
 }
 
+/* Says below a table what the limits dropped of it. */
+static void note_left_out(const struct markdown *markdown, cmark_node *node)
+{
+    const size_t columns = cmark_gfm_extensions_get_table_columns(node);
+    size_t rows = 0;
+    char note[120];
+    for (cmark_node *row = cmark_node_first_child(node); row; row = cmark_node_next(row))
+        rows++;
+    if (rows <= markdown->row_count && columns <= markdown->column_count)
+        return;
+    snprintf(note, sizeof note, "Left out of this table: %zu rows, %zu columns.", rows - markdown->row_count,
+             columns - markdown->column_count);
+    document_space(markdown->document, 4);
+    flow_string(markdown->document, note, KIND_SOFT);
+}
+
 static void draw_table(struct markdown *markdown, cmark_node *node)
 {
     const struct flow flow = block_flow(markdown, KIND_SMALL);
@@ -276,6 +292,7 @@ static void draw_table(struct markdown *markdown, cmark_node *node)
         document_space(markdown->document, 2);
         for (size_t r = 0; r < markdown->row_count; r++)
             table_row(&table, markdown->cells + r * markdown->column_count);
+        note_left_out(markdown, node);
         table_end(&table);
     }
     for (size_t i = 0; i < markdown->row_count * markdown->column_count; i++)

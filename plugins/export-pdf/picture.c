@@ -2,6 +2,7 @@
 #include "picture.h"
 
 #include "buffer.h"
+#include "jpeg.h"
 
 #include <png.h>
 #include <stdint.h>
@@ -124,22 +125,30 @@ static void free_filter(HPDF_Dict image)
     free(image->attr);
 }
 
-/* The PNG's data as they are: PDF knows deflate and PNG's filters. libharu would compress once more whatever it calls
- * a FlateDecode stream, so the filter is written by hand. */
-static int pass_png(HPDF_Doc pdf, const struct png *png, struct picture *picture, char *reason, size_t reason_size)
+/* Data that are deflated already, rows with PNG's filters or (predictor 1) without. libharu would compress once more
+ * whatever it calls a FlateDecode stream, so the filter is written by hand. */
+static int set_deflated(HPDF_Dict image, const struct buffer *data, unsigned int predictor, unsigned int channels,
+                        unsigned int depth, uint32_t width)
 {
     char *filter = NULL;
-    if (check_rows(png, reason, reason_size) < 0)
+    if (asprintf(&filter,
+                 "/Filter /FlateDecode\n/DecodeParms <</Predictor %u /Colors %u /BitsPerComponent %u /Columns %u>>\n",
+                 predictor, channels, depth, width) < 0)
         return -1;
-    HPDF_Dict image = new_image(pdf, png->width, png->height, png->depth);
-    if (!image || asprintf(&filter,
-                           "/Filter /FlateDecode\n/DecodeParms <</Predictor 15 /Colors %u /BitsPerComponent %u "
-                           "/Columns %u>>\n",
-                           channels_of(png), png->depth, png->width) < 0)
-        return complain(reason, reason_size, "there is not enough memory for it");
     image->attr = filter;
     image->write_fn = write_filter;
     image->free_fn = free_filter;
+    return HPDF_Stream_Write(image->stream, data->data, (HPDF_UINT)data->size_bytes) == HPDF_OK ? 0 : -1;
+}
+
+/* The PNG's data as they are: PDF knows deflate and PNG's filters. */
+static int pass_png(HPDF_Doc pdf, const struct png *png, struct picture *picture, char *reason, size_t reason_size)
+{
+    if (check_rows(png, reason, reason_size) < 0)
+        return -1;
+    HPDF_Dict image = new_image(pdf, png->width, png->height, png->depth);
+    if (!image || set_deflated(image, &png->data, 15, channels_of(png), png->depth, png->width) < 0)
+        return complain(reason, reason_size, "there is not enough memory for it");
     if (png->colour_type == 3) {
         HPDF_Array space = HPDF_Array_New(pdf->mmgr);
         HPDF_Array_AddName(space, "Indexed");
@@ -151,10 +160,28 @@ static int pass_png(HPDF_Doc pdf, const struct png *png, struct picture *picture
     } else {
         HPDF_Dict_AddName(image, "ColorSpace", png->colour_type == 2 ? "DeviceRGB" : "DeviceGray");
     }
-    if (HPDF_Stream_Write(image->stream, png->data.data, (HPDF_UINT)png->data.size_bytes) != HPDF_OK)
-        return complain(reason, reason_size, "there is not enough memory for it");
     picture->object = image;
     return 0;
+}
+
+/* Deflates at once, so that of many pictures only one is in memory whole. */
+static void deflate_pixels(struct buffer *deflated, const uint8_t *pixels, size_t size_bytes)
+{
+    uint8_t window[16384];
+    z_stream stream = {.next_in = (uint8_t *)(uintptr_t)pixels, .avail_in = (unsigned int)size_bytes};
+    int status = Z_OK;
+    if (deflateInit(&stream, Z_DEFAULT_COMPRESSION) != Z_OK) {
+        deflated->failed = 1;
+        return;
+    }
+    while (status == Z_OK) {
+        stream.next_out = window;
+        stream.avail_out = sizeof window;
+        status = deflate(&stream, Z_FINISH);
+        buffer_append(deflated, window, sizeof window - stream.avail_out);
+    }
+    deflated->failed |= status != Z_STREAM_END;
+    deflateEnd(&stream);
 }
 
 /* The PNG decoded and laid on white. */
@@ -163,6 +190,7 @@ static int decode_png(HPDF_Doc pdf, const uint8_t *data, size_t size_bytes, stru
 {
     static const png_color white = {255, 255, 255};
     png_image png = {.version = PNG_IMAGE_VERSION};
+    struct buffer deflated = {0};
     uint8_t *pixels = NULL;
     int result = -1;
 
@@ -176,16 +204,17 @@ static int decode_png(HPDF_Doc pdf, const uint8_t *data, size_t size_bytes, stru
         snprintf(reason, reason_size, "the PNG is damaged (%s)", pixels ? png.message : "out of memory");
         goto out;
     }
-    HPDF_Dict image = new_image(pdf, png.width, png.height, 8);
-    if (!image || HPDF_Stream_Write(image->stream, pixels, (HPDF_UINT)PNG_IMAGE_SIZE(png)) != HPDF_OK) {
+    deflate_pixels(&deflated, pixels, PNG_IMAGE_SIZE(png));
+    HPDF_Dict image = deflated.failed ? NULL : new_image(pdf, png.width, png.height, 8);
+    if (!image || set_deflated(image, &deflated, 1, 3, 8, png.width) < 0) {
         complain(reason, reason_size, "there is not enough memory for it");
         goto out;
     }
     HPDF_Dict_AddName(image, "ColorSpace", "DeviceRGB");
-    image->filter = HPDF_STREAM_FILTER_FLATE_DECODE;
     picture->object = image;
     result = 0;
 out:
+    buffer_free(&deflated);
     free(pixels);
     png_image_free(&png);
     return result;
@@ -258,9 +287,8 @@ static int load_jpeg(HPDF_Doc pdf, const uint8_t *data, size_t size_bytes, struc
                 return -1;
             if (data[at + 4] != 8 || (components != 1 && components != 3 && components != 4))
                 return complain(reason, reason_size, "this kind of JPEG can't be shown; save it as PNG");
-            if (!memmem(data + size_bytes - (size_bytes < 64 ? size_bytes : 64), size_bytes < 64 ? size_bytes : 64,
-                        "\xFF\xD9", 2))
-                return complain(reason, reason_size, "the JPEG is cut short");
+            if (jpeg_check(data, size_bytes, reason, reason_size) < 0)
+                return -1;
             HPDF_Dict image = new_image(pdf, width, height, 8);
             if (!image || HPDF_Stream_Write(image->stream, data, (HPDF_UINT)size_bytes) != HPDF_OK)
                 return complain(reason, reason_size, "there is not enough memory for it");

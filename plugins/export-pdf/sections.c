@@ -143,6 +143,8 @@ static void draw_placeholder(struct document *document, const char *caption)
 
 static void draw_screenshot(struct report *report, const json_t *entry, size_t number)
 {
+    if (report->document->state != DOCUMENT_OPEN)
+        return;
     char *name = report_plain(entry, "name", 200);
     size_t size_bytes = 0;
     char reason[200] = "";
@@ -172,8 +174,11 @@ void report_screenshots(struct report *report)
     if (!count)
         return;
     flow_section(report->document, "Screenshots", SCREENSHOT_HEIGHT_PT + CAPTION_HEIGHT_PT);
-    for (size_t i = 0; i < count && i < SCREENSHOTS_MAX && report->document->state == DOCUMENT_OPEN; i++)
+    for (size_t i = 0; i < count && i < SCREENSHOTS_MAX && report->document->state == DOCUMENT_OPEN; i++) {
+        if (exportd_cancelled(report->document->job))
+            report->document->state = DOCUMENT_CANCELLED;
         draw_screenshot(report, json_array_get(screenshots, i), i + 1);
+    }
     if (count > SCREENSHOTS_MAX) {
         snprintf(note, sizeof note, "Left out: %zu more screenshots.", count - SCREENSHOTS_MAX);
         flow_string(report->document, note, KIND_SOFT);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define FIRST_RIGHT_TO_LEFT 0x0590u
+#define RUN_MAX 1000 /* HarfBuzz takes quadratic time for some endless runs; it sees the context across the cut */
 
 int layout_grow(void *array, size_t *capacity, size_t count, size_t element_size)
 {
@@ -268,7 +269,7 @@ int shape_paragraph(struct typesetter *typesetter, struct layout *layout, size_t
     for (size_t i = start; i < end && !failed; i++) {
         uint8_t level = levels ? (uint8_t)levels[i - start] : 0;
         struct item item = itemise(typesetter, text, i, level, i > start ? &run : NULL);
-        if (i > run_start && !same_run(&run, &item)) {
+        if (i > run_start && (!same_run(&run, &item) || i - run_start >= RUN_MAX)) {
             failed = add_run(typesetter, layout, &run, run_start, i) < 0;
             run_start = i;
         }

@@ -90,27 +90,43 @@ static const char *skip_csi(const char *text)
     return text;
 }
 
-/* Past an OSC, DCS, SOS, PM or APC string: it ends with BEL or ST. One that never ends takes only its line. */
-static const char *skip_string(const char *text)
+/* Past an OSC, DCS, SOS, PM or APC string: it ends with BEL or ST. One that never ends takes only its line; *ended says
+ * which it was. */
+static const char *skip_string(const char *text, int *ended)
 {
+    *ended = 0;
     while (*text && *text != '\n') {
         const char *before = text;
         uint32_t code_point = exportd_text_next(&text);
-        if (code_point == BELL || code_point == C1_STRING_TERMINATOR)
+        if (code_point == BELL || code_point == C1_STRING_TERMINATOR) {
+            *ended = 1;
             return text;
-        if (code_point == ESCAPE)
-            return *text == '\\' ? text + 1 : before;
+        }
+        if (code_point == ESCAPE) {
+            *ended = *text == '\\';
+            return *ended ? text + 1 : before;
+        }
     }
     return text;
+}
+
+/* Past a string that a C1 control begins. Text that was decoded wrongly is full of those (a quotation mark becomes
+ * U+009D), so without an end it was no string, and only the control goes. */
+static const char *skip_c1_string(const char *text)
+{
+    int ended;
+    const char *after = skip_string(text, &ended);
+    return ended ? after : text;
 }
 
 /* Past the escape sequence whose ESC was just read. */
 static const char *skip_escape(const char *text)
 {
+    int ended;
     if (*text == '[')
         return skip_csi(text + 1);
     if (*text && strchr("]PX^_", *text))
-        return skip_string(text + 1);
+        return skip_string(text + 1, &ended);
     while (*text >= 0x20 && *text <= 0x2F)
         text++;
     if (*text >= 0x30 && *text <= 0x7E)
@@ -139,7 +155,7 @@ char *exportd_text_plain(const char *text)
         else if (code_point == C1_CSI)
             text = skip_csi(text);
         else if (code_point == 0x90 || code_point == 0x98 || (code_point >= 0x9D && code_point <= 0x9F))
-            text = skip_string(text);
+            text = skip_c1_string(text);
         else if (code_point == '\n' || code_point == '\t' ||
                  (code_point >= 0x20 && (code_point < 0x7F || code_point > 0x9F)))
             out += exportd_text_encode(code_point, out);

@@ -35,6 +35,14 @@ static void operating_system_commands_are_removed_with_their_text(void **state)
     check_plain("\033]0;cut by\033[1mbold", "bold");
 }
 
+static void a_c1_control_without_an_end_takes_no_text_with_it(void **state)
+{
+    (void)state;
+    check_plain("a\302\235title\302\234b", "ab");
+    check_plain("a \303\242\302\200\302\235 quoted word\nb", "a \303\242 quoted word\nb");
+    check_plain("\302\230", "");
+}
+
 static void two_byte_escapes_are_removed(void **state)
 {
     (void)state;
@@ -105,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(colour_escapes_are_removed),
         cmocka_unit_test(operating_system_commands_are_removed_with_their_text),
+        cmocka_unit_test(a_c1_control_without_an_end_takes_no_text_with_it),
         cmocka_unit_test(two_byte_escapes_are_removed),
         cmocka_unit_test(control_characters_go_but_newline_and_tab_stay),
         cmocka_unit_test(text_of_every_script_stays),
