@@ -42,7 +42,8 @@ static void remove_entry(struct removal *removal, int folder, const char *name, 
     }
     int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == EACCES) {
-        fchmodat(folder, name, 0700, 0);
+        if (fchmodat(folder, name, 0700, 0) != 0)
+            note(removal, errno);
         fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     }
     if (fd < 0) {

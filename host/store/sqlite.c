@@ -50,7 +50,7 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_NEXT_ROUTE] = "SELECT route FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route > ?"
                        " ORDER BY route LIMIT 1",
     [SQL_OLDEST_READY] = "SELECT created_at FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 LIMIT 1",
-    [SQL_PRUNABLE] = "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ? AND finished_at < ? LIMIT 500",
+    [SQL_PRUNABLE] = "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ?1 AND state >= 2 AND finished_at < ?2 LIMIT 500",
     [SQL_DELETE_JOB] = "DELETE FROM jobs WHERE sequence = ?",
     [SQL_DELETE_PAYLOAD] = "DELETE FROM payloads WHERE sequence = ?",
     [SQL_DELETE_DELIVERIES] = "DELETE FROM deliveries WHERE job_sequence = ?",

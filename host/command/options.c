@@ -1,0 +1,79 @@
+#include "command/command.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int command_parse(int count, char **arguments, const char *known, const char *usage, struct command_options *options)
+{
+    static const struct option long_options[] = {
+        {"conf", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},        {"url", required_argument, NULL, 'u'},
+        {"dead", no_argument, NULL, 'd'},       {"state", required_argument, NULL, 's'}, {"route", required_argument, NULL, 'r'},
+        {"limit", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+    };
+    memset(options, 0, sizeof *options);
+    optind = 1;
+    int letter;
+    while ((letter = getopt_long(count, arguments, "c:ju:ds:r:n:h", long_options, NULL)) != -1) {
+        if (letter == 'h') {
+            printf("%s", usage);
+            return 0;
+        }
+        if (letter == '?' || !strchr(known, letter)) {
+            if (letter != '?')
+                fprintf(stderr, "exportd %s: it doesn't take the option -%c\n", arguments[0], letter);
+            fprintf(stderr, "%s", usage);
+            return EXIT_WRONG_USE;
+        }
+        switch (letter) {
+        case 'c':
+            options->conf_folder = optarg;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'u':
+            options->url = optarg;
+            break;
+        case 'd':
+            options->dead = true;
+            break;
+        case 's':
+            options->state = optarg;
+            break;
+        case 'r':
+            options->route = optarg;
+            break;
+        default:
+            options->limit = optarg;
+        }
+    }
+    options->first_operand = optind;
+    return -1;
+}
+
+void command_print_error(const struct error *error)
+{
+    fprintf(stderr, "exportd: %s\n", error->message);
+}
+
+void command_print_problems(const struct config_problems *problems, bool with_warnings)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        if (with_warnings || !problems->items[i].warning)
+            fprintf(stderr, "%s: %s%s\n", problems->items[i].place, problems->items[i].warning ? "warning: " : "",
+                    problems->items[i].message);
+}
+
+struct config *command_load_config(const char *folder, bool quiet_warnings)
+{
+    struct config_problems problems = {0};
+    struct config *config = NULL;
+    if (!folder && access(EXPORTD_CONF_DIR, F_OK) == 0)
+        folder = EXPORTD_CONF_DIR;
+    config_load(folder, &config, &problems);
+    command_print_problems(&problems, !quiet_warnings);
+    config_problems_clear(&problems);
+    return config;
+}

@@ -1,0 +1,429 @@
+/*
+ * exportd run ROUTE: one job, here and now: no server, no store, no configuration needed. The worker and its sandbox are the same.
+ */
+#include "artifact/artifact.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/tree.h"
+#include "command/command.h"
+#include "job/request.h"
+#include "worker/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX ((int64_t)1 << 30)
+
+static const char usage[] =
+    "usage: exportd run ROUTE [--repro FILE] [--data JSON] [--option K=V]... [-o DIR] [-c DIR] [--quiet]\n"
+    "\n"
+    "Runs one job and puts its files into DIR (default: this folder); the result's JSON goes to standard output.\n"
+    "  ROUTE          as `exportd plugins` lists them: report/pdf, report/json, docker ...\n"
+    "  --repro FILE   the repro document; - reads standard input\n"
+    "  --data JSON    the job's data, an object; --option adds to it\n"
+    "  --option K=V   one option of the route; `exportd inspect` lists them\n"
+    "Exit: 0 done, 1 the job failed, 2 wrong use or configuration.\n";
+
+struct run {
+    const char *route_name;
+    const char *repro_file;
+    const char *data_text;
+    const char *output_folder;
+    const char *conf_folder;
+    const char *options[256];
+    int option_count;
+    bool quiet;
+
+    uv_loop_t loop;
+    uv_timer_t watch;
+    uv_signal_t interrupt, terminate;
+    struct config *config;
+    struct catalog *catalog;
+    const struct route *route;
+    struct job *job;
+    struct worker_spec spec;
+    struct worker_process *worker;
+    char *scratch;      /* a folder of this run's own */
+    char *output;       /* absolute */
+    json_t *result;
+    struct error error;
+    bool finished, bar_shown;
+};
+
+static bool bar_is_wanted(const struct run *run)
+{
+    return !run->quiet && isatty(STDERR_FILENO);
+}
+
+static void show_bar(struct run *run, double fraction, const char *stage)
+{
+    if (!bar_is_wanted(run))
+        return;
+    enum { WIDTH = 30 };
+    char bar[WIDTH * 3 + 1];
+    int full = (int)(fraction * WIDTH + 0.5);
+    size_t length = 0;
+    for (int i = 0; i < WIDTH; i++) {
+        const char *cell = i < full ? "█" : "░";
+        memcpy(bar + length, cell, strlen(cell));
+        length += strlen(cell);
+    }
+    bar[length] = '\0';
+    fprintf(stderr, "\r\033[K%s %3.0f %%  %.60s", bar, fraction * 100, stage);
+    run->bar_shown = true;
+}
+
+static void hide_bar(struct run *run)
+{
+    if (run->bar_shown)
+        fprintf(stderr, "\r\033[K");
+    run->bar_shown = false;
+}
+
+static void on_ready(void *client, struct worker_process *worker, json_t *manifest, json_t *sandbox)
+{
+    struct run *run = client;
+    (void)worker;
+    (void)manifest;
+    bool whole = json_integer_value(json_object_get(sandbox, "landlock")) > 0 && json_is_true(json_object_get(sandbox, "seccomp"));
+    if (run->spec.sandbox && !whole && run->config->host.sandbox == CONFIG_SANDBOX_REQUIRED)
+        worker_process_interrupt(worker, "sandbox_missing", false, "this kernel lacks a part of the sandbox, and [host] sandbox is required");
+}
+
+static void on_refused(void *client, struct worker_process *worker, const struct error *error)
+{
+    (void)client;
+    (void)worker;
+    (void)error; /* the job finishes with it */
+}
+
+static void on_log(void *client, struct worker_process *worker, enum exportd_log_level level, const char *text)
+{
+    struct run *run = client;
+    (void)worker;
+    if (level < EXPORTD_WARNING && run->quiet)
+        return;
+    hide_bar(run);
+    log_write((enum log_level)level, run->route->plugin->name, NULL, "%s", text);
+}
+
+static void on_progress(void *client, struct worker_process *worker, double fraction, const char *stage)
+{
+    (void)worker;
+    show_bar(client, fraction, stage);
+}
+
+/* Files go into a folder beside their place first, so that one that exists is replaced whole or not at all. */
+static void take_artifacts(struct run *run, const struct worker_outcome *outcome)
+{
+    char *staging = memory_format("%s/.exportd-%d", run->output, (int)getpid());
+    char *base_url = NULL;
+    const struct config_jobs *jobs = &run->config->jobs;
+    struct artifact_limits limits = {.max_count = jobs->max_artifacts, .max_bytes = jobs->max_artifact_bytes};
+    base_url = memory_format("file://%s/", run->output);
+    json_t *taken = artifact_collect(outcome->folder, outcome->artifacts, staging, base_url, &limits, &run->error);
+    size_t index;
+    json_t *artifact;
+    json_array_foreach(taken, index, artifact) {
+        const char *name = json_string_value(json_object_get(artifact, "name"));
+        char *from = memory_format("%s/%s", staging, name);
+        char *to = memory_format("%s/%s", run->output, name);
+        if (rename(from, to) != 0)
+            error_set(&run->error, "output_failed", false, "%s can't be written: %s", to, strerror(errno));
+        free(from);
+        free(to);
+    }
+    if (taken && !error_is_set(&run->error))
+        json_object_set(run->result, "artifacts", taken);
+    json_decref(taken);
+    tree_remove(staging);
+    free(staging);
+    free(base_url);
+}
+
+static void on_finished(void *client, struct worker_process *worker, const struct worker_outcome *outcome)
+{
+    struct run *run = client;
+    run->finished = true;
+    run->error = outcome->error;
+    if (outcome->status == EXPORTD_OK) {
+        run->result = outcome->result ? json_loadb(outcome->result, outcome->result_length, 0, NULL) : json_object();
+        if (json_array_size(outcome->artifacts) > 0 && outcome->folder)
+            take_artifacts(run, outcome);
+    }
+    worker_process_stop(worker, false);
+}
+
+static void on_gone(void *client, struct worker_process *worker, const struct error *error)
+{
+    struct run *run = client;
+    (void)worker;
+    (void)error;
+    uv_close((uv_handle_t *)&run->watch, NULL);
+    uv_close((uv_handle_t *)&run->interrupt, NULL);
+    uv_close((uv_handle_t *)&run->terminate, NULL);
+}
+
+static const struct worker_events events = {
+    .ready = on_ready,
+    .refused = on_refused,
+    .log = on_log,
+    .progress = on_progress,
+    .finished = on_finished,
+    .gone = on_gone,
+};
+
+static void on_watch(uv_timer_t *timer)
+{
+    worker_process_watch(((struct run *)timer->data)->worker);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct run *run = handle->data;
+    (void)number;
+    worker_process_interrupt(run->worker, "cancelled", false, "the job was interrupted");
+}
+
+static int parse_arguments(struct run *run, int count, char **arguments)
+{
+    static const struct option long_options[] = {
+        {"repro", required_argument, NULL, 'r'},  {"data", required_argument, NULL, 'd'}, {"option", required_argument, NULL, 'O'},
+        {"output", required_argument, NULL, 'o'}, {"conf", required_argument, NULL, 'c'}, {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    optind = 1;
+    int letter;
+    run->output_folder = ".";
+    while ((letter = getopt_long(count, arguments, "r:d:O:o:c:qh", long_options, NULL)) != -1) {
+        switch (letter) {
+        case 'r':
+            run->repro_file = optarg;
+            break;
+        case 'd':
+            run->data_text = optarg;
+            break;
+        case 'O':
+            if (run->option_count == (int)(sizeof run->options / sizeof run->options[0])) {
+                fprintf(stderr, "exportd run: too many options; give them with --data\n");
+                return EXIT_WRONG_USE;
+            }
+            run->options[run->option_count++] = optarg;
+            break;
+        case 'o':
+            run->output_folder = optarg;
+            break;
+        case 'c':
+            run->conf_folder = optarg;
+            break;
+        case 'q':
+            run->quiet = true;
+            break;
+        case 'h':
+            printf("%s", usage);
+            return 0;
+        default:
+            fprintf(stderr, "%s", usage);
+            return EXIT_WRONG_USE;
+        }
+    }
+    if (optind + 1 != count) {
+        fprintf(stderr, "exportd run: name one route\n%s", usage);
+        return EXIT_WRONG_USE;
+    }
+    run->route_name = arguments[optind];
+    return -1;
+}
+
+static json_t *read_json_file(const char *path, int64_t max_bytes, struct error *error)
+{
+    bool from_input = strcmp(path, "-") == 0;
+    FILE *file = from_input ? stdin : fopen(path, "re");
+    char *text = NULL;
+    size_t length = 0, size = 0;
+    if (!file) {
+        error_set(error, "repro_not_found", false, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    while (!feof(file) && !ferror(file) && (int64_t)length <= max_bytes) {
+        if (length + 65536 > size) {
+            size = size ? size * 2 : 131072;
+            text = memory_resized(text, size, 1);
+        }
+        length += fread(text + length, 1, 65536, file);
+    }
+    json_t *value = NULL;
+    if (ferror(file))
+        error_set(error, "repro_not_found", false, "%s can't be read: %s", path, strerror(errno));
+    else if ((int64_t)length > max_bytes)
+        error_set(error, "repro_too_large", false, "more than %lld bytes; raise [repros] max_bytes", (long long)max_bytes);
+    else
+        value = request_parse(text, length, 64, error);
+    if (!value && !strstr(error->message, path))
+        error_prefix(error, "%s: ", path);
+    if (!from_input)
+        fclose(file);
+    free(text);
+    return value;
+}
+
+/* An option's text becomes what its schema asks for; what can't be that stays text, and the schema's own check says so. */
+static json_t *option_value(const json_t *schema, const char *text)
+{
+    const char *type = json_string_value(json_object_get(schema, "type"));
+    if (type && strcmp(type, "string") == 0)
+        return json_string(text);
+    if (type && strcmp(type, "boolean") == 0 && (strcmp(text, "yes") == 0 || strcmp(text, "no") == 0))
+        return json_boolean(text[0] == 'y');
+    if (type && strcmp(type, "array") == 0 && text[0] != '[') {
+        json_t *array = json_array();
+        char *copy = memory_text(text), *rest = copy;
+        while (rest && *rest)
+            json_array_append_new(array, json_string(strsep(&rest, ",")));
+        free(copy);
+        return array;
+    }
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    return value ? value : json_string(text);
+}
+
+static int add_options(struct run *run, json_t *data)
+{
+    const json_t *properties = json_object_get(run->route->schema, "properties");
+    for (int i = 0; i < run->option_count; i++) {
+        const char *equals = strchr(run->options[i], '=');
+        if (!equals || equals == run->options[i])
+            return error_set(&run->error, "options_invalid", false, "--option %s: must be NAME=VALUE", run->options[i]);
+        char *name = memory_bytes(run->options[i], (size_t)(equals - run->options[i]));
+        json_t *value = option_value(json_object_get(properties, name), equals + 1);
+        if (!value || json_object_set_new(data, name, value) != 0)
+            error_set(&run->error, "options_invalid", false, "--option %s: it isn't UTF-8", name);
+        free(name);
+    }
+    return error_is_set(&run->error) ? -1 : 0;
+}
+
+static int make_job(struct run *run)
+{
+    const struct config *config = run->config;
+    json_t *data = run->data_text ? request_parse(run->data_text, strlen(run->data_text), config->http.max_json_depth, &run->error) : json_object();
+    if (error_is_set(&run->error))
+        error_prefix(&run->error, "--data: ");
+    else if (!json_is_object(data))
+        error_set(&run->error, "request_invalid", false, "--data: must be a JSON object");
+    run->route = error_is_set(&run->error) ? NULL : catalog_route(run->catalog, run->route_name, data, &run->error);
+    json_t *repro = run->route && run->repro_file ? read_json_file(run->repro_file, config->repros.max_bytes, &run->error) : NULL;
+    if (repro)
+        json_object_set_new(data, "repro", repro);
+    if (run->route && run->route->needs_repro && !json_object_get(data, "repro") && !json_object_get(data, "repro_id"))
+        error_set(&run->error, "request_invalid", false, "%s needs a repro: give it with --repro FILE", run->route->name);
+    if (!error_is_set(&run->error) && add_options(run, data) == 0) {
+        json_t *request = json_pack("{s:s, s:O}", "task", run->route->name, "data", data);
+        const struct route *route = NULL;
+        run->job = request_read(run->catalog, request, &route, &run->error);
+        json_decref(request);
+        run->route = route ? route : run->route;
+    }
+    json_decref(data);
+    char *repro_id = run->job ? request_missing_repro(run->job) : NULL;
+    if (repro_id)
+        request_load_repro(config, repro_id, run->job, &run->error);
+    free(repro_id);
+    return error_is_set(&run->error) ? -1 : 0;
+}
+
+static int make_folders(struct run *run)
+{
+    char path[PATH_MAX];
+    const char *root = getenv("TMPDIR");
+    if (mkdir(run->output_folder, 0777) != 0 && errno != EEXIST)
+        return error_set(&run->error, "output_failed", false, "-o %s can't be made: %s", run->output_folder, strerror(errno));
+    if (!realpath(run->output_folder, path) || access(path, W_OK) != 0)
+        return error_set(&run->error, "output_failed", false, "-o %s: %s", run->output_folder, strerror(errno));
+    run->output = memory_text(path);
+    run->scratch = memory_format("%s/exportd-run-XXXXXX", root && *root ? root : "/tmp");
+    if (!mkdtemp(run->scratch)) {
+        error_set(&run->error, "output_failed", false, "%s can't be made: %s; set TMPDIR to a folder that can be written", run->scratch,
+                  strerror(errno));
+        free(run->scratch);
+        run->scratch = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+static int run_worker(struct run *run)
+{
+    uv_loop_init(&run->loop);
+    run->spec = run->route->plugin->spec;
+    run->spec.work_folder = run->scratch;
+    uv_timer_init(&run->loop, &run->watch);
+    uv_signal_init(&run->loop, &run->interrupt);
+    uv_signal_init(&run->loop, &run->terminate);
+    run->watch.data = run->interrupt.data = run->terminate.data = run;
+    run->worker = worker_process_start(&run->loop, &run->spec, &events, run, &run->error);
+    if (run->worker) {
+        uv_timer_start(&run->watch, on_watch, 200, 200);
+        uv_signal_start(&run->interrupt, on_signal, SIGINT);
+        uv_signal_start(&run->terminate, on_signal, SIGTERM);
+        show_bar(run, 0, run->route->summary);
+        worker_process_run(run->worker, 1, run->job->id, run->job->route, 1, run->job->data, run->job->data_length);
+    } else {
+        on_gone(run, NULL, NULL);
+    }
+    uv_run(&run->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&run->loop);
+    hide_bar(run);
+    return error_is_set(&run->error) ? -1 : 0;
+}
+
+static void free_run(struct run *run)
+{
+    if (run->scratch)
+        tree_remove(run->scratch);
+    free(run->scratch);
+    free(run->output);
+    json_decref(run->result);
+    job_free(run->job);
+    catalog_free(run->catalog);
+    config_free(run->config);
+}
+
+int command_run(int count, char **arguments)
+{
+    struct run run = {0};
+    struct config_problems problems = {0};
+    int code = parse_arguments(&run, count, arguments);
+    if (code >= 0)
+        return code;
+    run.config = command_load_config(run.conf_folder, true);
+    if (!run.config)
+        return EXIT_WRONG_USE;
+    log_setup(run.quiet ? LOG_LEVEL_WARNING : (enum log_level)run.config->host.log_level, run.config->host.log_json);
+    signal(SIGPIPE, SIG_IGN);
+    code = EXIT_WRONG_USE;
+    run.catalog = catalog_load(run.config, NULL, &problems, &run.error);
+    if (run.catalog && make_job(&run) == 0 && run.route->plugin->enabled == false) {
+        command_print_problems(&problems, true);
+        error_set(&run.error, "plugin_disabled", false, "the plugin %s is disabled in conf.d", run.route->plugin->name);
+    }
+    if (!error_is_set(&run.error) && make_folders(&run) == 0) {
+        code = run_worker(&run) == 0 ? 0 : EXIT_JOB_FAILED;
+        if (code == 0) {
+            json_dumpf(run.result, stdout, JSON_INDENT(2));
+            putchar('\n');
+        }
+    }
+    if (error_is_set(&run.error))
+        fprintf(stderr, "exportd: %s: %s\n", run.error.code, run.error.message);
+    config_problems_clear(&problems);
+    free_run(&run);
+    return code;
+}

@@ -1,0 +1,252 @@
+/*
+ * exportd serve: the host.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/tree.h"
+#include "command/command.h"
+#include "delivery/outbox.h"
+#include "dispatch/dispatch.h"
+#include "http/server.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct host {
+    uv_loop_t loop;
+    struct config *config;
+    struct catalog *catalog;
+    struct store *store;
+    struct outbox *outbox;
+    struct dispatch *dispatch;
+    struct http_server *http;
+    char *artifact_folder, *work_folder, *old_work_folder, *address, *public_url, *address_file;
+    uv_signal_t terminate, interrupt;
+    uv_work_t cleaning;
+    bool stopping;
+};
+
+static int make_folder(const char *path, struct error *error)
+{
+    if (mkdir(path, 0750) == 0 || errno == EEXIST)
+        return 0;
+    return error_set(error, "state_folder", false, "%s can't be made: %s", path, strerror(errno));
+}
+
+static void clean_old_work(uv_work_t *request)
+{
+    tree_remove(((struct host *)request->data)->old_work_folder);
+}
+
+static void cleaned(uv_work_t *request, int status)
+{
+    (void)request;
+    (void)status;
+}
+
+/* What an earlier host's workers left goes aside at once and away in the background. */
+static int prepare_folders(struct host *host, struct error *error)
+{
+    const char *state = host->config->host.state;
+    host->artifact_folder = memory_format("%s/artifacts", state);
+    host->work_folder = memory_format("%s/work", state);
+    host->old_work_folder = memory_format("%s/work.old", state);
+    tree_remove(host->old_work_folder);
+    if (rename(host->work_folder, host->old_work_folder) == 0) {
+        host->cleaning.data = host;
+        uv_queue_work(&host->loop, &host->cleaning, clean_old_work, cleaned);
+    }
+    return make_folder(host->artifact_folder, error) || make_folder(host->work_folder, error) ? -1 : 0;
+}
+
+static void write_address(struct host *host)
+{
+    host->address_file = memory_format("%s/address", host->config->host.state);
+    FILE *file = fopen(host->address_file, "we");
+    if (!file)
+        return; /* the commands can still be told with --url */
+    fprintf(file, "%s\n", host->address);
+    fclose(file);
+}
+
+static void on_delivery_ready(void *client)
+{
+    outbox_kick(((struct host *)client)->outbox);
+}
+
+static void close_signal(uv_signal_t *handle)
+{
+    if (!uv_is_closing((uv_handle_t *)handle))
+        uv_close((uv_handle_t *)handle, NULL);
+}
+
+static void on_outbox_closed(void *client)
+{
+    struct host *host = client;
+    host->outbox = NULL;
+    store_close(host->store);
+    host->store = NULL;
+    if (host->http)
+        http_server_close(host->http);
+    close_signal(&host->terminate);
+    close_signal(&host->interrupt);
+}
+
+static void on_drained(void *client)
+{
+    struct host *host = client;
+    outbox_close(host->outbox, on_outbox_closed, host);
+}
+
+static void on_stop(uv_signal_t *handle, int number)
+{
+    struct host *host = handle->data;
+    if (host->stopping) {
+        log_write(LOG_LEVEL_WARNING, "host", NULL, "a second signal: running jobs are stopped now");
+        _exit(128 + number); /* the store is whole at any time, and workers die with the host */
+    }
+    host->stopping = true;
+    log_write(LOG_LEVEL_INFO, "host", NULL, "stopping: no more jobs are taken; those that run have %g s",
+              (double)host->config->host.drain_timeout_ms / 1000);
+    http_server_drain(host->http);
+    dispatch_drain(host->dispatch, host->config->host.drain_timeout_ms, on_drained, host);
+}
+
+static int start(struct host *host, struct error *error)
+{
+    const struct config *config = host->config;
+    struct store_options store_options = {.folder = config->host.state, .queue_limit = config->jobs.queue_limit, .create = true};
+    host->store = store_open(&store_options, &host->loop, error);
+    if (!host->store || prepare_folders(host, error) != 0)
+        return -1;
+    int socket = http_listen(config->http.listen, &host->address, error);
+    if (socket < 0)
+        return -1;
+    host->public_url = config->http.public_url[0] ? memory_text(config->http.public_url) : memory_format("http://%s", host->address);
+    host->outbox = outbox_new(&host->loop, config, host->store, error);
+    if (!host->outbox) {
+        close(socket);
+        return -1;
+    }
+    struct dispatch_options dispatch_options = {
+        .loop = &host->loop,
+        .config = config,
+        .catalog = host->catalog,
+        .store = host->store,
+        .artifact_folder = host->artifact_folder,
+        .work_folder = host->work_folder,
+        .public_url = host->public_url,
+        .delivery_ready = on_delivery_ready,
+        .client = host,
+    };
+    host->dispatch = dispatch_new(&dispatch_options);
+    struct http_context context = {
+        .loop = &host->loop,
+        .config = config,
+        .catalog = host->catalog,
+        .store = host->store,
+        .dispatch = host->dispatch,
+        .outbox = host->outbox,
+        .artifact_folder = host->artifact_folder,
+        .started_ns = clock_monotonic_ns(),
+    };
+    host->http = http_server_new(&context, socket, error);
+    if (!host->http)
+        return -1;
+    write_address(host);
+    return 0;
+}
+
+static int check_sandbox(const struct host *host, struct error *error)
+{
+    const struct catalog *catalog = host->catalog;
+    bool required = host->config->host.sandbox == CONFIG_SANDBOX_REQUIRED;
+    if (host->config->host.sandbox == CONFIG_SANDBOX_OFF) {
+        log_write(LOG_LEVEL_WARNING, "sandbox", NULL, "switched off: plugins can do all that this user can");
+        return 0;
+    }
+    if (!catalog->sandbox_known || (catalog->landlock_abi > 0 && catalog->seccomp))
+        return 0;
+    const char *lacking = catalog->landlock_abi == 0 ? "Landlock, so plugins can read files" : "seccomp filters";
+    if (required)
+        return error_set(error, "sandbox_missing", false,
+                         "this kernel has no %s, and [host] sandbox is required; use a newer kernel, or set sandbox = auto", lacking);
+    log_write(LOG_LEVEL_WARNING, "sandbox", NULL, "this kernel has no %s", lacking);
+    return 0;
+}
+
+static void report(const struct host *host, int64_t began_ns)
+{
+    const struct catalog *catalog = host->catalog;
+    for (size_t i = 0; i < catalog->failure_count; i++)
+        log_write(LOG_LEVEL_ERROR, "plugin", NULL, "%s", catalog->failures[i].error.message);
+    if (!host->config->webhook.secret[0])
+        log_write(LOG_LEVEL_WARNING, "delivery", NULL, "callbacks go unsigned: set [webhook] secret");
+    log_write(LOG_LEVEL_INFO, "host", NULL, "ready at http://%s after %.0f ms: %zu plugins, %zu routes", host->address,
+              (double)(clock_monotonic_ns() - began_ns) / 1e6, catalog->plugin_count, catalog->route_count);
+}
+
+static void free_host(struct host *host)
+{
+    dispatch_free(host->dispatch);
+    if (host->address_file)
+        unlink(host->address_file);
+    free(host->address_file);
+    free(host->artifact_folder);
+    free(host->work_folder);
+    free(host->old_work_folder);
+    free(host->address);
+    free(host->public_url);
+    catalog_free(host->catalog);
+    config_free(host->config);
+}
+
+int command_serve(int count, char **arguments)
+{
+    static const char usage[] = "usage: exportd serve [-c DIR]\n\n"
+                                "Starts the host: takes jobs at [http] listen and runs them in worker processes. SIGTERM ends it in good order.\n";
+    struct command_options options;
+    struct error error = {0};
+    struct config_problems problems = {0};
+    struct host host = {0};
+    int64_t began_ns = clock_monotonic_ns();
+    int code = command_parse(count, arguments, "c", usage, &options);
+    if (code >= 0)
+        return code;
+    host.config = command_load_config(options.conf_folder, false);
+    if (!host.config)
+        return EXIT_WRONG_USE;
+    log_setup((enum log_level)host.config->host.log_level, host.config->host.log_json);
+    uv_loop_init(&host.loop);
+    signal(SIGPIPE, SIG_IGN);
+    host.catalog = catalog_load(host.config, NULL, &problems, &error);
+    command_print_problems(&problems, true);
+    if (!host.catalog || check_sandbox(&host, &error) != 0 || start(&host, &error) != 0) {
+        command_print_error(&error);
+        if (host.store)
+            store_close(host.store);
+        if (!host.dispatch)
+            uv_run(&host.loop, UV_RUN_DEFAULT); /* lets the store's handle close */
+        config_problems_clear(&problems);
+        free_host(&host);
+        return EXIT_WRONG_USE;
+    }
+    config_problems_clear(&problems);
+    uv_signal_init(&host.loop, &host.terminate);
+    uv_signal_init(&host.loop, &host.interrupt);
+    host.terminate.data = host.interrupt.data = &host;
+    uv_signal_start(&host.terminate, on_stop, SIGTERM);
+    uv_signal_start(&host.interrupt, on_stop, SIGINT);
+    report(&host, began_ns);
+    uv_run(&host.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&host.loop);
+    log_write(LOG_LEVEL_INFO, "host", NULL, "stopped");
+    free_host(&host);
+    return 0;
+}
