@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define SWEEP_MS 250
+#define RUNS_MAX 16 /* of the library in one turn of the loop */
 #define DISCARD_FACTOR 4 /* a chunked body beyond the limit is read, and dropped, up to this many times the limit */
 
 struct http_route {
@@ -330,11 +331,16 @@ static void on_timer(uv_timer_t *timer)
 
 static void run_daemon(struct http_server *server)
 {
-    server->run_again = false;
-    MHD_run(server->daemon);
     MHD_UNSIGNED_LONG_LONG wait_ms;
-    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
-        uv_timer_start(&server->timer, on_timer, wait_ms ? wait_ms : 1, 0);
+    bool has_timeout;
+    int turns = 0;
+    do { /* a timeout of 0: it has more to do at once */
+        server->run_again = false;
+        MHD_run(server->daemon);
+        has_timeout = MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES;
+    } while (has_timeout && wait_ms == 0 && ++turns < RUNS_MAX);
+    if (has_timeout)
+        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
     else
         uv_timer_stop(&server->timer);
 }

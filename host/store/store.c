@@ -293,8 +293,8 @@ void store_enqueue(struct store *store, struct store_op *op)
     append(&store->waiting, op);
     if (!op->lazy)
         store->urgent++;
-    pthread_cond_signal(&store->work);
     pthread_mutex_unlock(&store->mutex);
+    pthread_cond_signal(&store->work); /* after the unlock: who wakes up must not wait for it */
 }
 
 struct store_stats store_stats(const struct store *store)
