@@ -63,7 +63,7 @@ void format_duration(double duration_ms, char *out, size_t out_size)
 
 void chart_gauge(struct document *document, double x, double y, double radius, double score, uint32_t colour)
 {
-    struct text_style style = {.font = FONT_BOLD, .size_pt = radius * 0.52, .colour = document->palette.ink};
+    struct text_style style = {.font = FONT_BOLD, .size_pt = radius * 0.47, .colour = document->palette.ink};
     char percent[16];
     const double width = radius * 0.26;
 
@@ -73,6 +73,13 @@ void chart_gauge(struct document *document, double x, double y, double radius, d
     snprintf(percent, sizeof percent, "%.0f%%", score * 100);
     const double text_width = string_width(document, percent, &style);
     set_string(document, percent, &style, x - text_width / 2, y - style.size_pt * 0.7, 2 * radius);
+}
+
+/* The colour of a run's bar: those that passed stand back, also for eyes that don't tell red from green. */
+static uint32_t bar_colour(const struct document *document, const char *status)
+{
+    const uint32_t colour = status_colour(document, status);
+    return colour == document->palette.good ? tint(colour, 0.45) : colour;
 }
 
 static double duration_of(const json_t *run)
@@ -118,7 +125,7 @@ static void draw_bars(struct document *document, const json_t *runs, size_t coun
         char label[24];
         height = height > 1 ? height : 1;
         draw_box(document, middle - bar / 2, document->y + PLOT_HEIGHT_PT - height, bar, height,
-                 status_colour(document, exportd_repro_string(run, "status", "")));
+                 bar_colour(document, exportd_repro_string(run, "status", "")));
         if ((i + 1) % every == 0 || (i == 0 && every > 1)) {
             snprintf(label, sizeof label, "%zu", i + 1);
             const double width = string_width(document, label, &style);
@@ -145,7 +152,7 @@ static void draw_legend(struct document *document, const json_t *runs, size_t co
             number = others;
         if (!number)
             continue;
-        draw_round_box(document, x, document->y + 2, 7, 7, 1.5, status_colour(document, name ? name : ""));
+        draw_round_box(document, x, document->y + 2, 7, 7, 1.5, bar_colour(document, name ? name : ""));
         snprintf(label, sizeof label, "%s (%zu)", name ? name : "other", number);
         x += 11 + set_string(document, label, &style, x + 11, document->y, 120) + 16;
     }

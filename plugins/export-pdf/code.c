@@ -29,11 +29,10 @@ struct scanner {
 
 static enum family family_of(const char *language)
 {
-    static const char *const c_like[] = {"javascript", "js",   "jsx",  "mjs",    "cjs",   "typescript", "ts",
-                                         "tsx",        "json", "java", "kotlin", "c",     "cpp",        "c++",
-                                         "cs",         "csharp", "go", "rust",   "swift", "dart",       "php",
-                                         "scss",       "jsonc"};
-    static const char *const hash_like[] = {"python", "py",   "ruby", "rb",   "sh", "bash", "shell",
+    static const char *const c_like[] = {
+        "javascript", "js",  "jsx", "mjs",    "cjs", "typescript", "ts",    "tsx",  "json", "java", "kotlin", "c",
+        "cpp",        "c++", "cs",  "csharp", "go",  "rust",       "swift", "dart", "php",  "scss", "jsonc"};
+    static const char *const hash_like[] = {"python", "py",   "ruby", "rb",   "sh",   "bash",      "shell",
                                             "zsh",    "yaml", "yml",  "toml", "perl", "dockerfile"};
     for (size_t i = 0; i < sizeof c_like / sizeof *c_like; i++)
         if (strcasecmp(language, c_like[i]) == 0)
@@ -52,15 +51,16 @@ static int compare_words(const void *key, const void *element)
 static int is_keyword(const char *word, size_t length)
 {
     static const char *const words[] = {
-        "abstract", "as",       "async",     "await",    "break",   "case",    "catch",      "class",    "const",
-        "continue", "debugger", "declare",   "def",      "default", "delete",  "do",         "elif",     "else",
-        "enum",     "except",   "export",    "extends",  "false",   "final",   "finally",    "fn",       "for",
-        "from",     "func",     "function",  "if",       "implements", "import", "in",       "instanceof", "interface",
-        "is",       "lambda",   "let",       "match",    "namespace", "new",   "nil",        "None",     "not",
-        "null",     "of",       "or",        "package",  "pass",    "private", "protected",  "public",   "raise",
-        "readonly", "return",   "satisfies", "self",     "static",  "struct",  "super",      "switch",   "this",
-        "throw",    "true",     "try",       "type",     "typeof",  "undefined", "use",      "var",      "void",
-        "while",    "with",     "yield"};
+        "abstract",  "as",       "async",      "await",     "break",     "case",     "catch",    "class",
+        "const",     "continue", "debugger",   "declare",   "def",       "default",  "delete",   "do",
+        "elif",      "else",     "enum",       "except",    "export",    "extends",  "false",    "final",
+        "finally",   "fn",       "for",        "from",      "func",      "function", "if",       "implements",
+        "import",    "in",       "instanceof", "interface", "is",        "lambda",   "let",      "match",
+        "namespace", "new",      "nil",        "None",      "not",       "null",     "of",       "or",
+        "package",   "pass",     "private",    "protected", "public",    "raise",    "readonly", "return",
+        "satisfies", "self",     "static",     "struct",    "super",     "switch",   "this",     "throw",
+        "true",      "try",      "type",       "typeof",    "undefined", "use",      "var",      "void",
+        "while",     "with",     "yield"};
     char copy[16];
     if (length >= sizeof copy)
         return 0;
@@ -87,7 +87,8 @@ static void emit(struct scanner *scanner, const char *bytes, size_t length, uint
     }
 }
 
-/* Past a string that begins at start with its quote; one that is not closed ends with its line, but a template goes on. */
+/* Past a string that begins at start with its quote; one that is not closed ends with its line, but a template goes
+ * on. */
 static const char *skip_string(const char *start, const char *end)
 {
     const char quote = *start;
@@ -205,8 +206,8 @@ void code_highlight(const struct document *document, struct text *text, const ch
         }
         if (!isspace((unsigned char)*scanner.at))
             scanner.before = *scanner.at == ')' || *scanner.at == ']' ? BEFORE_VALUE
-                             : *scanner.at == '.'                         ? BEFORE_DOT
-                                                                          : BEFORE_OTHER;
+                             : *scanner.at == '.'                     ? BEFORE_DOT
+                                                                      : BEFORE_OTHER;
         emit(&scanner, scanner.at, 1, document->palette.ink);
         scanner.at++;
     }
@@ -236,8 +237,8 @@ static unsigned int bidi_control(const char *code)
     return 0;
 }
 
-/* A copy in which no line is longer than CODE_LINE_MAX_BYTES, and in which the controls that make code look like other
- * code are written out. Returns NULL when out of memory. */
+/* A copy in which no line is longer than CODE_LINE_MAX_BYTES, and in which the controls that make code look like
+ * other code are written out. Returns NULL when out of memory. */
 static char *cut_lines(const char *code, size_t length, size_t *cut_count)
 {
     char *copy = malloc(3 * length + 1); /* a control of 3 bytes is written as 8 */

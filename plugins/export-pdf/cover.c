@@ -57,7 +57,7 @@ static void draw_chips(struct report *report)
     }
     for (size_t i = 0; i < json_array_size(labels) && i < LABELS_MAX; i++) {
         const char *name = json_string_value(json_array_get(labels, i));
-        snprintf(label, sizeof label, "%.60s", name ? name : "");
+        report_copy(label, sizeof label, name ? name : "");
         place_chip(document, label, document->palette.soft, &x);
     }
     if (x > document->left)
@@ -120,7 +120,8 @@ void report_cover(struct report *report)
     if (report->options->prepared_for) {
         overline.font = FONT_REGULAR;
         overline.colour = document->palette.soft;
-        snprintf(prepared, sizeof prepared, "Prepared for %.150s", report->options->prepared_for);
+        const int length = snprintf(prepared, sizeof prepared, "Prepared for ");
+        report_copy(prepared + length, sizeof prepared - (size_t)length, report->options->prepared_for);
         set_string_right(document, prepared, &overline, document->right, document->y, 260);
     }
     document->y += 18;
@@ -146,7 +147,7 @@ static void draw_stability(struct report *report, double width)
     const double score = json_number_value(json_object_get(stability, "score"));
     const long runs = (long)json_number_value(json_object_get(stability, "runs"));
     const long reproduced = (long)json_number_value(json_object_get(stability, "reproduced"));
-    const uint32_t colour = score >= 0.95   ? document->palette.good
+    const uint32_t colour = score >= 0.95  ? document->palette.good
                             : score >= 0.3 ? document->palette.warning
                                            : document->palette.bad;
     const double x = document->left + 12;
@@ -160,8 +161,11 @@ static void draw_stability(struct report *report, double width)
         return;
     }
     chart_gauge(document, x + 34, document->y + 62, 34, score, colour);
-    set_string(document, score >= 0.95 ? "Every time" : score >= 0.3 ? "Sometimes" : "Seldom", &bold, text_x,
-               document->y + 40, text_width);
+    set_string(document,
+               score >= 0.95  ? "Every time"
+               : score >= 0.3 ? "Sometimes"
+                              : "Seldom",
+               &bold, text_x, document->y + 40, text_width);
     if (runs > 0) {
         snprintf(line, sizeof line, "%ld of %ld runs", reproduced, runs);
         set_string(document, line, &soft, text_x, document->y + 56, text_width);
@@ -173,7 +177,7 @@ static void draw_stability(struct report *report, double width)
 static void describe(const json_t *value, char *out, size_t out_size)
 {
     if (json_is_string(value))
-        snprintf(out, out_size, "%.120s", json_string_value(value));
+        report_copy(out, out_size, json_string_value(value));
     else if (json_is_integer(value))
         snprintf(out, out_size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else if (json_is_real(value))
@@ -206,7 +210,7 @@ static void draw_environment(struct report *report, double x, double width)
         if (row == ENVIRONMENT_ROWS_MAX) {
             break;
         }
-        snprintf(name, sizeof name, "%.60s", key);
+        report_copy(name, sizeof name, key);
         for (char *c = name; *c; c++)
             if (*c == '_')
                 *c = ' ';
@@ -258,7 +262,8 @@ static void draw_checks(struct report *report)
     table_end(&table);
 }
 
-void report_summary(struct report *report)
+/* Two panels side by side; the cursor stays above them. */
+static void draw_panels(struct report *report)
 {
     struct document *document = report->document;
     const double width = document->right - document->left;
@@ -267,10 +272,19 @@ void report_summary(struct report *report)
 
     document_need(document, PANEL_HEIGHT_PT + 10);
     draw_round_box(document, document->left, document->y, left_width, PANEL_HEIGHT_PT, 5, document->palette.panel);
-    draw_round_box(document, document->left + left_width + gap, document->y, width - left_width - gap, PANEL_HEIGHT_PT, 5,
-                   document->palette.panel);
+    draw_round_box(document, document->left + left_width + gap, document->y, width - left_width - gap,
+                   PANEL_HEIGHT_PT, 5, document->palette.panel);
     draw_stability(report, left_width);
     draw_environment(report, document->left + left_width + gap, width - left_width - gap);
-    document->y += PANEL_HEIGHT_PT + 4;
+}
+
+void report_summary(struct report *report)
+{
+    struct document *document = report->document;
+    if (json_object_size(json_object_get(report->repro, "stability")) ||
+        json_object_size(json_object_get(report->repro, "environment"))) {
+        draw_panels(report);
+        document->y += PANEL_HEIGHT_PT + 4;
+    }
     draw_checks(report);
 }

@@ -31,14 +31,14 @@ struct document *document_new(struct exportd_job *job, struct typesetter *typese
     document->palette = (struct palette){
         .ink = 0x1F2933,
         .soft = 0x52606D,
-        .faint = 0x8A96A3,
+        .faint = 0x6B7785,
         .rule = 0xDDE3E9,
         .panel = 0xF5F7F9,
         .accent = accent,
         .good = 0x3F7D58,
         .bad = 0xB4443C,
-        .warning = 0xB7791F,
-        .neutral = 0x9AA5B1,
+        .warning = 0x9A6414,
+        .neutral = 0x7B8794,
     };
     document->page_width = page_width;
     document->page_height = page_height;
@@ -187,7 +187,7 @@ static void set_info(struct document *document, const struct document_info *info
         const char *key;
         const char *value;
     } texts[] = {
-        {"Title", info->title},       {"Author", info->author}, {"Subject", info->subject},
+        {"Title", info->title},       {"Author", info->author},           {"Subject", info->subject},
         {"Keywords", info->keywords}, {"Creator", "exportd, export-pdf"},
     };
     HPDF_Date date = {0};
@@ -234,8 +234,9 @@ int document_save(struct document *document, const struct document_info *info, c
                 document->state = DOCUMENT_FAILED;
     }
     if (document->state == DOCUMENT_FAILED) {
-        snprintf(message, message_size, "the PDF could not be made: memory ran out, or libharu failed (its error is in "
-                                        "the log)");
+        snprintf(message, message_size,
+                 "the PDF could not be made: memory ran out, or libharu failed (its error is in "
+                 "the log)");
         return -1;
     }
     if (HPDF_SaveToFile(document->pdf, path) != HPDF_OK) {

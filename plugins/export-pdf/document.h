@@ -3,7 +3,8 @@
  *
  * Lengths are in points; y grows downwards from the top of the page, as one reads. The cursor is document->y: what
  * flows is drawn there and moves it. After a failure (no memory, the job was cancelled, libharu complained) and once
- * the document has all the pages that it may have, everything here does nothing, so that callers look once, at the end.
+ * the document has all the pages that it may have, everything here does nothing, so that callers look once, at the
+ * end.
  */
 #ifndef EXPORT_PDF_DOCUMENT_H
 #define EXPORT_PDF_DOCUMENT_H

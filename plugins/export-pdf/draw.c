@@ -96,7 +96,8 @@ static struct embed *use_font(struct document *document, enum font_slot slot, co
     return *embed;
 }
 
-/* The glyphs of a part, as a TJ array: where a glyph is not where the widths of the font put it, a number moves it. */
+/* The glyphs of a part, as a TJ array: where a glyph is not where the widths of the font put it, a number moves it.
+ */
 static void append_glyphs(struct buffer *buffer, struct embed *embed, const struct layout *layout,
                           const struct layout_part *part, double size_pt)
 {
@@ -127,8 +128,8 @@ static void append_glyphs(struct buffer *buffer, struct embed *embed, const stru
         if (!open)
             buffer_append(buffer, "<", 1);
         open = 1;
-        append_code(buffer, embed_glyph(embed, glyph->glyph, layout->text->code_points + glyph->text_at,
-                                        glyph->text_length));
+        append_code(buffer,
+                    embed_glyph(embed, glyph->glyph, layout->text->code_points + glyph->text_at, glyph->text_length));
         actual += embed_width(embed, glyph->glyph) * size_pt / 1000.0;
         pen += (double)glyph->advance;
     }

@@ -102,8 +102,8 @@ static void draw_lines(struct document *document, const struct layout *layout, c
     const double padding = flow->on_ground ? flow->padding_pt : 0;
     const double height = (double)count * flow->line_pt + 2 * padding;
     if (flow->on_ground)
-        draw_box(document, flow->ground_left, document->y, flow->x + flow->width + padding - flow->ground_left, height,
-                 document->palette.panel);
+        draw_box(document, flow->ground_left, document->y, flow->x + flow->width + padding - flow->ground_left,
+                 height, document->palette.panel);
     for (size_t i = 0; i < flow->bar_count; i++)
         draw_box(document, flow->bars[i], document->y, 2, height, document->palette.rule);
     document->y += padding;
@@ -117,7 +117,8 @@ static void draw_lines(struct document *document, const struct layout *layout, c
 
 void flow_text(struct document *document, const struct text *text, const struct flow *flow)
 {
-    const struct layout_options options = {.width_pt = flow->width, .hanging_pt = flow->hanging_pt, .code = flow->code};
+    const struct layout_options options = {
+        .width_pt = flow->width, .hanging_pt = flow->hanging_pt, .code = flow->code};
     if (document->state != DOCUMENT_OPEN)
         return;
     struct layout *layout = layout_new(document->typesetter, text, &options);
@@ -221,8 +222,8 @@ double set_string(struct document *document, const char *utf8, const struct text
     return set_aligned(document, utf8, style, x, y, width, 0);
 }
 
-double set_string_right(struct document *document, const char *utf8, const struct text_style *style, double x, double y,
-                        double width)
+double set_string_right(struct document *document, const char *utf8, const struct text_style *style, double x,
+                        double y, double width)
 {
     return set_aligned(document, utf8, style, x, y, width, 1);
 }

@@ -1,8 +1,8 @@
 /*
  * flow.h: text and tables that flow down the page and over to the next.
  *
- * Nothing is cut through: lines and rows move to the next page whole, a paragraph leaves no single line behind or ahead,
- * a heading stays with what follows it, and a table's heading is repeated on each page.
+ * Nothing is cut through: lines and rows move to the next page whole, a paragraph leaves no single line behind or
+ * ahead, a heading stays with what follows it, and a table's heading is repeated on each page.
  */
 #ifndef EXPORT_PDF_FLOW_H
 #define EXPORT_PDF_FLOW_H
@@ -63,8 +63,8 @@ void flow_subheading(struct document *document, const char *title, double room_p
 double set_string(struct document *document, const char *utf8, const struct text_style *style, double x, double y,
                   double width);
 /* The same, ending at x. */
-double set_string_right(struct document *document, const char *utf8, const struct text_style *style, double x, double y,
-                        double width);
+double set_string_right(struct document *document, const char *utf8, const struct text_style *style, double x,
+                        double y, double width);
 double string_width(struct document *document, const char *utf8, const struct text_style *style);
 
 /* table.c */
@@ -84,6 +84,7 @@ struct table {
     double padding_pt; /* above and below each row; 0: the usual */
     struct table_column columns[TABLE_COLUMNS_MAX];
     size_t column_count;
+    const struct text *heading_cells; /* headings of more than a word, instead of the columns'; or NULL */
     int started;
 };
 

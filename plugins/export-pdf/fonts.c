@@ -15,7 +15,8 @@ static const struct known_font {
     [SLOT_TEXT] = {"font",
                    "fonts-open-sans",
                    {"/usr/share/fonts/truetype/open-sans/OpenSans-Regular.ttf",
-                    "/usr/share/fonts/open-sans/OpenSans-Regular.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
+                    "/usr/share/fonts/open-sans/OpenSans-Regular.ttf",
+                    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
                     "/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf"}},
     [SLOT_TEXT_BOLD] = {"font_bold",
                         "fonts-open-sans",
@@ -144,13 +145,14 @@ static int open_listed(struct fonts *fonts, const char *list, char *message, siz
             break;
         snprintf(path, sizeof path, "%.*s", (int)length, list);
         if (i == FONT_MORE_MAX) {
-            snprintf(message, message_size, "fonts_more in [plugin export-pdf] names more than %d fonts", FONT_MORE_MAX);
+            snprintf(message, message_size, "fonts_more in [plugin export-pdf] names more than %d fonts",
+                     FONT_MORE_MAX);
             return -1;
         }
         if (open_face(&fonts->faces[SLOT_MORE + i], path, reason, sizeof reason) < 0) {
             snprintf(message, message_size,
-                     "the font %s can't be used: %s. Correct fonts_more in [plugin export-pdf], or leave it out", path,
-                     reason);
+                     "the font %s can't be used: %s. Correct fonts_more in [plugin export-pdf], or leave it out",
+                     path, reason);
             return -1;
         }
         list += length;

@@ -59,9 +59,9 @@ struct fonts {
 /* What conf.d calls a slot before SLOT_MORE ("font_bold"), or NULL where it can't be named. */
 const char *fonts_option(enum font_slot slot);
 
-/* Opens the fonts: paths[slot] where it is given (it must then be usable), else the first of the known places. more names
- * further fonts, separated by commas; NULL: the known ones that are installed. Returns NULL with a sentence in message
- * that names the file and the mend. Free with fonts_close(), which takes NULL. */
+/* Opens the fonts: paths[slot] where it is given (it must then be usable), else the first of the known places. more
+ * names further fonts, separated by commas; NULL: the known ones that are installed. Returns NULL with a sentence in
+ * message that names the file and the mend. Free with fonts_close(), which takes NULL. */
 struct fonts *fonts_open(const char *const paths[SLOT_MORE], const char *more, char *message, size_t message_size);
 void fonts_close(struct fonts *fonts);
 

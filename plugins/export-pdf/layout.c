@@ -34,8 +34,8 @@ static int may_begin_line(uint32_t c)
 
 static int may_end_line(uint32_t c)
 {
-    static const uint32_t set[] = {0x300C, 0x300E, 0x3010, 0x3014, 0x3008, 0x300A, 0xFF08, 0xFF5B,
-                                   '(',    '[',    '{',    0x201C, 0x2018, 0};
+    static const uint32_t set[] = {0x300C, 0x300E, 0x3010, 0x3014, 0x3008, 0x300A, 0xFF08,
+                                   0xFF5B, '(',    '[',    '{',    0x201C, 0x2018, 0};
     return !is_one_of(c, set);
 }
 
@@ -61,7 +61,8 @@ static int may_break(const uint32_t *c, size_t start, size_t at)
 /* A place where a word that is longer than its line may end. */
 static int may_break_word(uint32_t before)
 {
-    static const uint32_t set[] = {'/', '.', ',', ';', ':', '_', '-', '?', '&', '=', ')', '(', '\\', '|', '+', '}', 0};
+    static const uint32_t set[] = {'/', '.', ',', ';',  ':', '_', '-', '?', '&',
+                                   '=', ')', '(', '\\', '|', '+', '}', 0};
     return is_one_of(before, set);
 }
 
@@ -232,7 +233,8 @@ out:
     return result;
 }
 
-struct layout *layout_new(struct typesetter *typesetter, const struct text *text, const struct layout_options *options)
+struct layout *layout_new(struct typesetter *typesetter, const struct text *text,
+                          const struct layout_options *options)
 {
     struct layout *layout = calloc(1, sizeof *layout);
     if (!layout || text->failed)

@@ -100,7 +100,8 @@ struct layout_options {
 };
 
 /* Sets text (which must outlive the layout). Returns NULL when out of memory. Free with layout_free(). */
-struct layout *layout_new(struct typesetter *typesetter, const struct text *text, const struct layout_options *options);
+struct layout *layout_new(struct typesetter *typesetter, const struct text *text,
+                          const struct layout_options *options);
 void layout_free(struct layout *layout);
 
 /* The widest line. */

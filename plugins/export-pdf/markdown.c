@@ -31,7 +31,7 @@ struct markdown {
     int strong, emphasis, strike;
     int heading;
     const char *link;
-    char marker[24]; /* of the item whose first paragraph is still to come */
+    char marker[24];    /* of the item whose first paragraph is still to come */
     struct text *cells; /* of the table being gathered, by row */
     size_t cell_count, row_count, column_count;
     int in_table;
@@ -43,13 +43,17 @@ struct markdown {
 static struct text_style inline_style(const struct markdown *markdown)
 {
     struct text_style style = style_of(markdown->document, KIND_BODY);
-    const int bold = markdown->strong > 0 || markdown->heading > 0 || (markdown->in_table && markdown->row_count == 1);
+    const int bold =
+        markdown->strong > 0 || markdown->heading > 0 || (markdown->in_table && markdown->row_count == 1);
     style.font = bold && markdown->emphasis > 0 ? FONT_BOLD_ITALIC
                  : bold                         ? FONT_BOLD
                  : markdown->emphasis > 0       ? FONT_ITALIC
                                                 : FONT_REGULAR;
     if (markdown->heading)
-        style.size_pt = markdown->heading == 1 ? 12.5 : markdown->heading == 2 ? 11.5 : markdown->heading == 3 ? 10.5 : 9.5;
+        style.size_pt = markdown->heading == 1   ? 12.5
+                        : markdown->heading == 2 ? 11.5
+                        : markdown->heading == 3 ? 10.5
+                                                 : 9.5;
     else if (markdown->in_table)
         style.size_pt = SMALL_SIZE_PT;
     else if (markdown->quote_depth)
@@ -287,10 +291,12 @@ static void draw_table(struct markdown *markdown, cmark_node *node)
         table.columns[c].align = alignments[c] == 'r'   ? ALIGN_RIGHT
                                  : alignments[c] == 'c' ? ALIGN_CENTRE
                                                         : ALIGN_LEFT;
-    if (markdown->column_count) {
+    if (markdown->column_count && markdown->row_count) {
         set_widths(markdown, &table, flow.width);
         document_space(markdown->document, 2);
-        for (size_t r = 0; r < markdown->row_count; r++)
+        if (markdown->row_count > 1)
+            table.heading_cells = markdown->cells;
+        for (size_t r = markdown->row_count > 1; r < markdown->row_count; r++)
             table_row(&table, markdown->cells + r * markdown->column_count);
         note_left_out(markdown, node);
         table_end(&table);

@@ -8,8 +8,8 @@ static const struct section_name {
     const char *name;
     enum report_section section;
 } section_names[] = {
-    {"summary", SECTION_SUMMARY},         {"description", SECTION_DESCRIPTION}, {"steps", SECTION_STEPS},
-    {"runs", SECTION_RUNS},               {"screenshots", SECTION_SCREENSHOTS}, {"test", SECTION_TEST},
+    {"summary", SECTION_SUMMARY}, {"description", SECTION_DESCRIPTION}, {"steps", SECTION_STEPS},
+    {"runs", SECTION_RUNS},       {"screenshots", SECTION_SCREENSHOTS}, {"test", SECTION_TEST},
     {"project", SECTION_PROJECT},
 };
 

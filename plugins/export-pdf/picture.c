@@ -246,8 +246,8 @@ static int load_png(HPDF_Doc pdf, const uint8_t *data, size_t size_bytes, struct
         read_chunks(&png, data, size_bytes, reason, reason_size) < 0)
         goto out;
     const int grey_or_rgb = (png.colour_type == 0 && png.depth <= 8) || (png.colour_type == 2 && png.depth == 8);
-    const int indexed = png.colour_type == 3 && png.depth <= 8 && png.palette_entries > 0 &&
-                        png.palette_entries <= 256;
+    const int indexed =
+        png.colour_type == 3 && png.depth <= 8 && png.palette_entries > 0 && png.palette_entries <= 256;
     const int depth_is_known = png.depth == 1 || png.depth == 2 || png.depth == 4 || png.depth == 8;
     if ((grey_or_rgb || indexed) && depth_is_known && !png.interlace && !png.transparent) {
         result = pass_png(pdf, &png, picture, reason, reason_size);

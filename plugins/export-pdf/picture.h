@@ -2,8 +2,8 @@
  * picture.h: screenshots as objects of the PDF.
  *
  * A PNG's and a JPEG's own compressed data go into the PDF as they are wherever the PDF can say the same (so a
- * screenshot costs a checksum, not a decoding); a PNG with transparency, interlacing or 16 bits is decoded and laid on
- * white. Sizes are looked at before anything is decoded.
+ * screenshot costs a checksum, not a decoding); a PNG with transparency, interlacing or 16 bits is decoded and laid
+ * on white. Sizes are looked at before anything is decoded.
  */
 #ifndef EXPORT_PDF_PICTURE_H
 #define EXPORT_PDF_PICTURE_H

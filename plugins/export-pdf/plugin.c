@@ -124,8 +124,8 @@ static json_t *describe(const struct document *document, const char *name)
     for (int slot = 0; slot < FONT_SLOT_COUNT; slot++)
         if (document->embeds[slot])
             json_array_append_new(fonts, json_string(document->typesetter->fonts->faces[slot].ttf->name));
-    return json_pack("{s:s, s:I, s:b, s:o, s:o}", "file", name, "pages", (json_int_t)document->page_count, "truncated",
-                     document->state == DOCUMENT_FULL, "missing_glyphs", missing_glyphs, "fonts", fonts);
+    return json_pack("{s:s, s:I, s:b, s:o, s:o}", "file", name, "pages", (json_int_t)document->page_count,
+                     "truncated", document->state == DOCUMENT_FULL, "missing_glyphs", missing_glyphs, "fonts", fonts);
 }
 
 static enum exportd_status save(struct report *report, struct exportd_job *job, const json_t *data, json_t **result)
@@ -182,6 +182,7 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
     return status;
 }
 
+/* clang-format off */
 static const struct exportd_task tasks[] = {
     {.task = "report",
      .option = "format",
@@ -232,22 +233,27 @@ static const struct exportd_task tasks[] = {
      .run = run},
     {0},
 };
+/* clang-format on */
 
 static const struct exportd_option options[] = {
     {"page", EXPORTD_STRING, "A4", "Page size where the request names none: A4 or Letter", 0},
     {"colour", EXPORTD_STRING, "#2F5D8A", "Accent colour where the request names none", 0},
     {"organisation", EXPORTD_STRING, NULL, "Whose report it is: the PDF's author, and the foot of each page", 0},
     {"font", EXPORTD_PATH, NULL, "TrueType font of the text (unless given: Open Sans, else DejaVu Sans)", 0},
-    {"font_bold", EXPORTD_PATH, NULL, "Its bold (unless given: Open Sans Semibold; with a font of yours: made from it)", 0},
+    {"font_bold", EXPORTD_PATH, NULL,
+     "Its bold (unless given: Open Sans Semibold; with a font of yours: made from it)", 0},
     {"font_italic", EXPORTD_PATH, NULL, "Its italic (unless given: Open Sans Italic; else slanted)", 0},
-    {"font_bold_italic", EXPORTD_PATH, NULL, "Its bold italic (unless given: Open Sans Semibold Italic; else slanted)", 0},
+    {"font_bold_italic", EXPORTD_PATH, NULL,
+     "Its bold italic (unless given: Open Sans Semibold Italic; else slanted)", 0},
     {"font_mono", EXPORTD_PATH, NULL, "TrueType font of code (unless given: DejaVu Sans Mono)", 0},
-    {"font_fallback", EXPORTD_PATH, NULL, "TrueType font for Chinese, Japanese, Korean (unless given: Droid Sans Fallback)", 0},
-    {"font_symbols", EXPORTD_PATH, NULL, "TrueType font for symbols and emoji (unless given: Symbola, where installed)", 0},
+    {"font_fallback", EXPORTD_PATH, NULL,
+     "TrueType font for Chinese, Japanese, Korean (unless given: Droid Sans Fallback)", 0},
+    {"font_symbols", EXPORTD_PATH, NULL,
+     "TrueType font for symbols and emoji (unless given: Symbola, where installed)", 0},
     {"fonts_more", EXPORTD_STRING, NULL,
      "TrueType fonts for further scripts, separated by commas (unless given: Nanum and Noto, where installed)", 0},
     {0},
 };
 
-EXPORTD_PLUGIN(.name = "export-pdf", .version = "1.0.0", .summary = "Reports as PDF", .licence = "MIT", .tasks = tasks,
-               .options = options, .init = init, .destroy = destroy)
+EXPORTD_PLUGIN(.name = "export-pdf", .version = "1.0.0", .summary = "Reports as PDF", .licence = "MIT",
+               .tasks = tasks, .options = options, .init = init, .destroy = destroy)

@@ -1,6 +1,6 @@
 /*
- * report.h: what a report says, section by section. Each function draws its section, heading included, or nothing where
- * the repro has nothing for it.
+ * report.h: what a report says, section by section. Each function draws its section, heading included, or nothing
+ * where the repro has nothing for it.
  */
 #ifndef EXPORT_PDF_REPORT_H
 #define EXPORT_PDF_REPORT_H
@@ -31,8 +31,11 @@ void report_margins(struct report *report); /* headers, footers and page numbers
 /* runs.c */
 void report_runs(struct report *report);
 
-/* A string of the repro without escapes, at most max_bytes long (and then ended by "…"), or NULL where it is missing or
- * memory ran out. Free it. */
+/* A string of the repro without escapes, at most max_bytes long (and then ended by "…"), or NULL where it is missing
+ * or memory ran out. Free it. */
 char *report_plain(const json_t *repro, const char *path, size_t max_bytes);
+
+/* Copies text without escapes, cut between two characters where it is longer than out. */
+void report_copy(char *out, size_t out_size, const char *text);
 
 #endif

@@ -33,6 +33,19 @@ char *report_plain(const json_t *repro, const char *path, size_t max_bytes)
     return cut;
 }
 
+void report_copy(char *out, size_t out_size, const char *text)
+{
+    char *plain = exportd_text_plain(text);
+    size_t length = plain ? strlen(plain) : 0;
+    if (length >= out_size)
+        for (length = out_size - 1; length && ((unsigned char)plain[length] & 0xC0) == 0x80;)
+            length--;
+    if (length)
+        memcpy(out, plain, length);
+    out[length] = '\0';
+    free(plain);
+}
+
 void report_description(struct report *report)
 {
     char *description = report_plain(report->repro, "description", SIZE_MAX / 4);
@@ -75,7 +88,7 @@ void report_steps(struct report *report)
         return;
     if (count > 999)
         table.columns[0].width = 38;
-    flow_section(document, "Steps to reproduce", 70);
+    flow_section(document, "Steps to reproduce", count <= 6 ? 22 + 34 * (double)count : 70);
     for (size_t i = 0; i < count && i < (size_t)report->options->max_steps && document->state == DOCUMENT_OPEN; i++) {
         const json_t *step = json_array_get(steps, i);
         const char *expected = exportd_repro_string(step, "expected", "");
@@ -160,7 +173,8 @@ static void draw_screenshot(struct report *report, const json_t *entry, size_t n
     } else {
         snprintf(caption, sizeof caption, "Figure %zu.  %s could not be shown: %s.", number, shown_name, reason);
         draw_placeholder(report->document, caption);
-        exportd_log(report->document->job, EXPORTD_WARNING, "screenshot %s could not be shown: %s", shown_name, reason);
+        exportd_log(report->document->job, EXPORTD_WARNING, "screenshot %s could not be shown: %s", shown_name,
+                    reason);
     }
     free(data);
     free(name);
@@ -238,13 +252,13 @@ static void draw_dependencies(struct report *report, json_t *dependencies)
 {
     struct document *document = report->document;
     const struct text_style mono = style_of(document, KIND_MONO);
-    struct table table = {.document = document,
-                          .x = document->left,
-                          .size_pt = SMALL_SIZE_PT,
-                          .line_pt = SMALL_LINE_PT,
-                          .columns = {{300, "Dependency", ALIGN_LEFT},
-                                      {document->right - document->left - 300, "Version", ALIGN_LEFT}},
-                          .column_count = 2};
+    struct table table = {
+        .document = document,
+        .x = document->left,
+        .size_pt = SMALL_SIZE_PT,
+        .line_pt = SMALL_LINE_PT,
+        .columns = {{300, "Dependency", ALIGN_LEFT}, {document->right - document->left - 300, "Version", ALIGN_LEFT}},
+        .column_count = 2};
     struct text cells[2] = {{0}};
     const char *key;
     json_t *value;
@@ -271,13 +285,13 @@ static void draw_files(struct report *report, const json_t *files)
     struct document *document = report->document;
     const struct text_style mono = style_of(document, KIND_MONO);
     const struct text_style soft = style_of(document, KIND_SOFT);
-    struct table table = {.document = document,
-                          .x = document->left,
-                          .size_pt = SMALL_SIZE_PT,
-                          .line_pt = SMALL_LINE_PT,
-                          .columns = {{document->right - document->left - 90, "File", ALIGN_LEFT},
-                                      {90, "Size", ALIGN_RIGHT}},
-                          .column_count = 2};
+    struct table table = {
+        .document = document,
+        .x = document->left,
+        .size_pt = SMALL_SIZE_PT,
+        .line_pt = SMALL_LINE_PT,
+        .columns = {{document->right - document->left - 90, "File", ALIGN_LEFT}, {90, "Size", ALIGN_RIGHT}},
+        .column_count = 2};
     struct text cells[2] = {{0}};
     char line[64];
 

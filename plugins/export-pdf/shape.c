@@ -35,8 +35,7 @@ static int is_mark(uint32_t code_point)
 {
     if (code_point < 0x300)
         return 0;
-    hb_unicode_general_category_t category =
-        hb_unicode_general_category(hb_unicode_funcs_get_default(), code_point);
+    hb_unicode_general_category_t category = hb_unicode_general_category(hb_unicode_funcs_get_default(), code_point);
     return category == HB_UNICODE_GENERAL_CATEGORY_NON_SPACING_MARK ||
            category == HB_UNICODE_GENERAL_CATEGORY_ENCLOSING_MARK;
 }
@@ -162,9 +161,10 @@ static struct item itemise(struct typesetter *typesetter, const struct text *tex
                       (is_invisible(code_point) || is_mark(code_point));
     uint16_t glyph = 0;
 
-    if (joins && (is_invisible(code_point) ||
-                  ttf_glyph(typesetter->fonts->faces[before->font->slot].ttf, code_point)))
-        return (struct item){before->font, before->script, item.style, level, is_invisible(code_point) && before->plain};
+    if (joins &&
+        (is_invisible(code_point) || ttf_glyph(typesetter->fonts->faces[before->font->slot].ttf, code_point)))
+        return (struct item){before->font, before->script, item.style, level,
+                             is_invisible(code_point) && before->plain};
     item.font = fonts_choose(typesetter->fonts, text->styles[item.style].font, code_point, &glyph);
     if (!glyph && !is_invisible(code_point))
         note_missing(&typesetter->missing, code_point);

@@ -310,7 +310,8 @@ struct ttf_table ttf_outline(const struct ttf_face *face, uint16_t glyph)
         return none;
     const uint8_t *loca = face->loca.data;
     size_t start = face->long_loca ? u32(loca + 4 * (size_t)glyph) : 2 * (size_t)u16(loca + 2 * (size_t)glyph);
-    size_t end = face->long_loca ? u32(loca + 4 * ((size_t)glyph + 1)) : 2 * (size_t)u16(loca + 2 * ((size_t)glyph + 1));
+    size_t end =
+        face->long_loca ? u32(loca + 4 * ((size_t)glyph + 1)) : 2 * (size_t)u16(loca + 2 * ((size_t)glyph + 1));
     if (start >= end || end > face->glyf.size_bytes || end - start < 10)
         return none;
     return (struct ttf_table){face->glyf.data + start, end - start};

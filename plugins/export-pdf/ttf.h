@@ -1,10 +1,10 @@
 /*
  * ttf.h: a TrueType font file, mapped and checked.
  *
- * Gives what a PDF needs of a font: which glyph a character has, how wide it is, and where its outline lies. It neither
- * shapes nor rasterises. Every offset in the file is checked before it is followed, so a broken file is refused or
- * reads as empty glyphs, and never as a fault. Files with CFF outlines are refused; of a collection (.ttc) the first
- * font is taken.
+ * Gives what a PDF needs of a font: which glyph a character has, how wide it is, and where its outline lies. It
+ * neither shapes nor rasterises. Every offset in the file is checked before it is followed, so a broken file is
+ * refused or reads as empty glyphs, and never as a fault. Files with CFF outlines are refused; of a collection (.ttc)
+ * the first font is taken.
  */
 #ifndef EXPORT_PDF_TTF_H
 #define EXPORT_PDF_TTF_H

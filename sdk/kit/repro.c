@@ -78,7 +78,7 @@ static const struct rule {
 };
 
 static const char *const kind_names[] = {
-    [KIND_OBJECT] = "an object", [KIND_ARRAY] = "an array",       [KIND_STRING] = "a string",
+    [KIND_OBJECT] = "an object", [KIND_ARRAY] = "an array",          [KIND_STRING] = "a string",
     [KIND_NUMBER] = "a number",  [KIND_TEXT] = "a non-empty string",
 };
 

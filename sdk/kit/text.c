@@ -90,8 +90,8 @@ static const char *skip_csi(const char *text)
     return text;
 }
 
-/* Past an OSC, DCS, SOS, PM or APC string: it ends with BEL or ST. One that never ends takes only its line; *ended says
- * which it was. */
+/* Past an OSC, DCS, SOS, PM or APC string: it ends with BEL or ST. One that never ends takes only its line; *ended
+ * says which it was. */
 static const char *skip_string(const char *text, int *ended)
 {
     *ended = 0;

@@ -133,8 +133,7 @@ static void content_that_cannot_be_decoded_is_explained(void **state)
         {"{}", "it has no content; expected a string"},
         {"{\"content\":\"aGk$\",\"encoding\":\"base64\"}",
          "its content is not base64 (character 4 of 4 does not belong)"},
-        {"{\"content\":\"x\",\"encoding\":\"rot13\"}",
-         "its encoding is \"rot13\"; expected \"utf-8\" or \"base64\""},
+        {"{\"content\":\"x\",\"encoding\":\"rot13\"}", "its encoding is \"rot13\"; expected \"utf-8\" or \"base64\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t size_bytes;

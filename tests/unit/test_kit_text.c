@@ -69,10 +69,10 @@ static void ill_formed_bytes_become_the_replacement_character(void **state)
 {
     (void)state;
     check_plain("a\377b", "a\357\277\275b");
-    check_plain("\300\200", "\357\277\275\357\277\275");                             /* overlong NUL */
-    check_plain("\355\240\200", "\357\277\275\357\277\275\357\277\275");             /* a surrogate */
+    check_plain("\300\200", "\357\277\275\357\277\275");                                 /* overlong NUL */
+    check_plain("\355\240\200", "\357\277\275\357\277\275\357\277\275");                 /* a surrogate */
     check_plain("\364\220\200\200", "\357\277\275\357\277\275\357\277\275\357\277\275"); /* beyond U+10FFFF */
-    check_plain("\360\237", "\357\277\275\357\277\275");                             /* cut short */
+    check_plain("\360\237", "\357\277\275\357\277\275");                                 /* cut short */
 }
 
 static void every_code_point_survives_a_round_trip(void **state)
