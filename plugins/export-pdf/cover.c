@@ -137,6 +137,22 @@ void report_cover(struct report *report)
     draw_chips(report);
 }
 
+static const char *describe_score(double score)
+{
+    return score >= 0.9995 ? "Every time"
+           : score >= 0.8  ? "Nearly every time"
+           : score >= 0.3  ? "Sometimes"
+           : score > 0     ? "Seldom"
+                           : "Never";
+}
+
+/* A number of runs, made fit to be shown. */
+static double count_of(const json_t *stability, const char *key)
+{
+    const double count = json_number_value(json_object_get(stability, key));
+    return count >= 0 ? count <= 1e9 ? count : 1e9 : 0;
+}
+
 static void draw_stability(struct report *report, double width)
 {
     struct document *document = report->document;
@@ -145,8 +161,7 @@ static void draw_stability(struct report *report, double width)
     const struct text_style bold = style_of(document, KIND_BODY_BOLD);
     const struct text_style soft = style_of(document, KIND_SOFT);
     const double score = json_number_value(json_object_get(stability, "score"));
-    const long runs = (long)json_number_value(json_object_get(stability, "runs"));
-    const long reproduced = (long)json_number_value(json_object_get(stability, "reproduced"));
+    const double runs = count_of(stability, "runs");
     const uint32_t colour = score >= 0.95  ? document->palette.good
                             : score >= 0.3 ? document->palette.warning
                                            : document->palette.bad;
@@ -161,13 +176,9 @@ static void draw_stability(struct report *report, double width)
         return;
     }
     chart_gauge(document, x + 34, document->y + 62, 34, score, colour);
-    set_string(document,
-               score >= 0.95  ? "Every time"
-               : score >= 0.3 ? "Sometimes"
-                              : "Seldom",
-               &bold, text_x, document->y + 40, text_width);
+    set_string(document, describe_score(score), &bold, text_x, document->y + 40, text_width);
     if (runs > 0) {
-        snprintf(line, sizeof line, "%ld of %ld runs", reproduced, runs);
+        snprintf(line, sizeof line, "%.0f of %.0f runs", count_of(stability, "reproduced"), runs);
         set_string(document, line, &soft, text_x, document->y + 56, text_width);
         set_string(document, "showed the bug", &soft, text_x, document->y + 68, text_width);
     }

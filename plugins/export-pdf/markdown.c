@@ -6,6 +6,7 @@
 
 #include <cmark-gfm-core-extensions.h>
 #include <cmark-gfm.h>
+#include <exportd/kit/text.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #define LIST_DEPTH_MAX 32
 #define CELLS_MAX 6000
 #define COLUMN_MIN_PT 40.0
+#define BOOKMARKS_MAX 60
+#define BOOKMARK_MAX_CHARACTERS 120
 
 struct list {
     int ordered;
@@ -38,6 +41,7 @@ struct markdown {
     double quote_y; /* where the last quoted block ended, on page quote_page */
     size_t quote_page;
     int quote_bars;
+    int bookmarks;
 };
 
 static struct text_style inline_style(const struct markdown *markdown)
@@ -125,14 +129,29 @@ static int in_tight_list(const struct markdown *markdown)
     return markdown->list_depth && markdown->lists[bounded(markdown->list_depth, LIST_DEPTH_MAX) - 1].tight;
 }
 
+/* A bookmark for the gathered heading, which is about to be drawn. */
+static void bookmark_heading(struct markdown *markdown)
+{
+    char title[4 * BOOKMARK_MAX_CHARACTERS + 1];
+    size_t length = 0;
+    for (size_t i = 0; i < markdown->text.length && i < BOOKMARK_MAX_CHARACTERS; i++)
+        length += exportd_text_encode(markdown->text.code_points[i], title + length);
+    title[length] = '\0';
+    if (length && markdown->bookmarks++ < BOOKMARKS_MAX)
+        document_bookmark(markdown->document, 1, title);
+}
+
 static void finish_paragraph(struct markdown *markdown)
 {
     struct flow flow = block_flow(markdown, KIND_BODY);
     if (markdown->heading) {
         flow.size_pt = inline_style(markdown).size_pt;
         flow.line_pt = flow.size_pt * 1.5;
-        flow.keep_pt = 34;
+        flow.keep_pt = 60;
         document_space(markdown->document, 6);
+        document_need(markdown->document, flow.line_pt + flow.keep_pt);
+        if (markdown->heading <= 2)
+            bookmark_heading(markdown);
     }
     draw_block(markdown, &flow);
     document_space(markdown->document, markdown->heading ? 3 : in_tight_list(markdown) ? 1 : 6);

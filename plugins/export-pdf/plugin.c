@@ -55,17 +55,31 @@ static enum exportd_status init(struct exportd_job *self, void **out)
     return EXPORTD_OK;
 }
 
-/* Stands for the input in the PDF's ID: two FNV-1a sums over the repro's text. */
-static void identify(const json_t *data, uint64_t id[2])
+static void add_to_id(uint64_t id[2], const char *text)
 {
-    char *text = json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS);
+    for (; text && *text; text++) {
+        id[0] = (id[0] ^ (unsigned char)*text) * 1099511628211u;
+        id[1] = (id[1] ^ (unsigned char)*text) * 0x880355F21E6D1965u;
+    }
+}
+
+/* Stands for the input in the PDF's ID: two FNV-1a sums over the repro and the options. What else the request holds
+ * (the job, the attempt) makes no other report of it. */
+static void identify(const struct report *report, uint64_t id[2])
+{
+    const struct report_options *options = report->options;
+    char *repro = json_dumps(report->repro, JSON_COMPACT | JSON_SORT_KEYS);
+    char numbers[160];
     id[0] = 14695981039346656037u;
     id[1] = 1099511628211u;
-    for (const char *at = text; at && *at; at++) {
-        id[0] = (id[0] ^ (unsigned char)*at) * 1099511628211u;
-        id[1] = (id[1] ^ (unsigned char)*at) * 0x880355F21E6D1965u;
-    }
-    free(text);
+    snprintf(numbers, sizeof numbers, "%.0f %u %u %ld %ld %ld ", options->page_width, options->colour,
+             options->sections, options->max_runs, options->max_steps, options->max_code_lines);
+    add_to_id(id, numbers);
+    add_to_id(id, report->title);
+    add_to_id(id, options->prepared_for);
+    add_to_id(id, options->organisation);
+    add_to_id(id, repro);
+    free(repro);
 }
 
 static int draw(struct report *report, struct exportd_job *job)
@@ -111,7 +125,7 @@ static void name_artifact(const json_t *repro, char *name, size_t name_size)
         snprintf(name, name_size, "report.pdf");
 }
 
-static json_t *describe(const struct document *document, const char *name)
+static json_t *describe(const struct document *document)
 {
     const struct missing *missing = &document->typesetter->missing;
     json_t *missing_glyphs = json_array();
@@ -124,11 +138,11 @@ static json_t *describe(const struct document *document, const char *name)
     for (int slot = 0; slot < FONT_SLOT_COUNT; slot++)
         if (document->embeds[slot])
             json_array_append_new(fonts, json_string(document->typesetter->fonts->faces[slot].ttf->name));
-    return json_pack("{s:s, s:I, s:b, s:o, s:o}", "file", name, "pages", (json_int_t)document->page_count,
-                     "truncated", document->state == DOCUMENT_FULL, "missing_glyphs", missing_glyphs, "fonts", fonts);
+    return json_pack("{s:I, s:b, s:o, s:o}", "pages", (json_int_t)document->page_count, "truncated",
+                     document->state == DOCUMENT_FULL, "missing_glyphs", missing_glyphs, "fonts", fonts);
 }
 
-static enum exportd_status save(struct report *report, struct exportd_job *job, const json_t *data, json_t **result)
+static enum exportd_status save(struct report *report, struct exportd_job *job, json_t **result)
 {
     char message[256];
     char name[64];
@@ -138,7 +152,7 @@ static enum exportd_status save(struct report *report, struct exportd_job *job, 
                                  .subject = "Bug reproduction report",
                                  .keywords = exportd_repro_string(report->repro, "bug.id", NULL),
                                  .time_s = exportd_repro_time(report->repro)};
-    identify(data, info.id);
+    identify(report, info.id);
     name_artifact(report->repro, name, sizeof name);
     if ((size_t)snprintf(path, sizeof path, "%s/%s", exportd_workspace(job), name) >= sizeof path)
         return exportd_fail(job, "workspace_invalid", 0, "the workspace's path is too long");
@@ -147,7 +161,7 @@ static enum exportd_status save(struct report *report, struct exportd_job *job, 
         return exportd_fail(job, "pdf_failed", 1, "%s", message);
     if (exportd_artifact(job, path, name, "application/pdf") < 0)
         return exportd_fail(job, "artifact_refused", 0, "the host did not take %s (the reason is in its log)", name);
-    *result = describe(report->document, name);
+    *result = describe(report->document);
     exportd_progress(job, 1, "done");
     return EXPORTD_OK;
 }
@@ -176,7 +190,7 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
     else if (draw(&report, job) < 0)
         status = exportd_fail(job, "cancelled", 0, "the job was cancelled");
     else
-        status = save(&report, job, data, result);
+        status = save(&report, job, result);
     document_free(report.document);
     free(title);
     return status;
