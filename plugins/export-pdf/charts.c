@@ -101,8 +101,10 @@ static void draw_axis(struct document *document, double left, double top, double
 {
     struct text_style style = style_of(document, KIND_SOFT);
     style.size_pt = 7;
-    for (double value = 0; value <= most * 1.0001; value += step) {
+    const long steps = lround(most / step);
+    for (long i = 0; i <= steps; i++) {
         char label[32];
+        const double value = step * (double)i;
         const double y = top + PLOT_HEIGHT_PT * (1 - value / most);
         draw_rule(document, left, y - 0.3, document->right - left, document->palette.rule);
         format_duration(value, label, sizeof label);

@@ -23,7 +23,6 @@ struct text_style style_of(const struct document *document, enum text_kind kind)
     case KIND_LABEL:
         return (struct text_style){.font = FONT_BOLD, .size_pt = 7.5, .colour = palette->soft};
     case KIND_MONO:
-        return (struct text_style){.font = FONT_MONO, .size_pt = CODE_SIZE_PT, .colour = palette->ink};
     case KIND_CODE:
         return (struct text_style){.font = FONT_MONO, .size_pt = CODE_SIZE_PT, .colour = palette->ink};
     default:

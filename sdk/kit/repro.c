@@ -236,7 +236,7 @@ static int parse_time(const char *text, int64_t *seconds)
         int minutes;
         if (sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2 && sscanf(rest + 1, "%2d%2d", &hours, &minutes) != 2)
             return -1;
-        offset_s = (*rest == '-' ? -60 : 60) * (hours * 60 + minutes);
+        offset_s = (*rest == '-' ? -60 : 60) * ((int64_t)hours * 60 + minutes);
     } else if (*rest && strcmp(rest, "Z") != 0 && strcmp(rest, "z") != 0) {
         return -1;
     }
