@@ -46,7 +46,11 @@ struct config *command_load_config(const char *folder, bool quiet_warnings);
 /* Prints problems on standard error, each as place: [warning:] message. */
 void command_print_problems(const struct config_problems *problems, bool with_warnings);
 
+/* "exportd: message" on standard error, without the terminal escapes that a plugin's message may hold. */
 void command_print_error(const struct error *error);
+
+/* A copy of a stranger's text that can be shown on a terminal: one line, no escapes. */
+char *command_printable(const char *text);
 
 /* client.c: asks the running host over HTTP. Returns the parsed answer (new) and its status, or NULL with error set. */
 json_t *client_ask(const struct config *config, const char *url, const char *method, const char *path, long *status, struct error *error);

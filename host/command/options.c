@@ -1,5 +1,6 @@
 #include "command/command.h"
 
+#include <exportd/kit/text.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,9 +54,20 @@ int command_parse(int count, char **arguments, const char *known, const char *us
     return -1;
 }
 
+char *command_printable(const char *text)
+{
+    char *plain = exportd_text_plain(text);
+    for (char *c = plain; c && *c; c++)
+        if (*c == '\n' || *c == '\t')
+            *c = ' ';
+    return plain;
+}
+
 void command_print_error(const struct error *error)
 {
-    fprintf(stderr, "exportd: %s\n", error->message);
+    char *message = command_printable(error->message);
+    fprintf(stderr, "exportd: %s: %s\n", error->code, message ? message : "out of memory");
+    free(message);
 }
 
 void command_print_problems(const struct config_problems *problems, bool with_warnings)

@@ -422,7 +422,7 @@ int command_run(int count, char **arguments)
         }
     }
     if (error_is_set(&run.error))
-        fprintf(stderr, "exportd: %s: %s\n", run.error.code, run.error.message);
+        command_print_error(&run.error);
     config_problems_clear(&problems);
     free_run(&run);
     return code;

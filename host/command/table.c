@@ -32,7 +32,7 @@ void table_add(struct table *table, const char *const *cells)
     size_t first = table->rows * (size_t)table->columns;
     table->cells = memory_resized(table->cells, first + (size_t)table->columns, sizeof *table->cells);
     for (int i = 0; i < table->columns; i++)
-        table->cells[first + (size_t)i] = memory_text(cells[i] ? cells[i] : "");
+        table->cells[first + (size_t)i] = command_printable(cells[i] ? cells[i] : "");
     table->rows++;
 }
 

@@ -18,10 +18,9 @@ static void describe_detail(const struct cause_facts *facts, char *detail, size_
         return;
     if (facts->crash.stack_overflow)
         snprintf(detail, size, ": its stack overflowed");
-    else if (facts->crash.address)
-        snprintf(detail, size, " at address 0x%llx", (unsigned long long)facts->crash.address);
-    else if (facts->signal == SIGSEGV)
-        snprintf(detail, size, " at address 0 (a NULL pointer)");
+    else if (facts->crash.has_address)
+        snprintf(detail, size, " at address 0x%llx%s", (unsigned long long)facts->crash.address,
+                 facts->crash.address < 4096 ? " (a NULL pointer)" : "");
 }
 
 static bool memory_was_spent(const struct cause_facts *facts)

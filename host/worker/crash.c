@@ -37,7 +37,8 @@ static void on_fatal_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;
     struct wire_crash crash = {.signal = number, .resident_bytes = resident_bytes()};
-    if (number == SIGSEGV || number == SIGBUS) {
+    if ((number == SIGSEGV || number == SIGBUS) && info->si_code > 0) { /* from the kernel, and not sent by someone */
+        crash.has_address = 1;
         uintptr_t address = (uintptr_t)info->si_addr;
         crash.address = address;
         uintptr_t bottom = crash_stack_top - crash_stack_size;

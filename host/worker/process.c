@@ -32,6 +32,8 @@ struct worker_process {
     int open_handles;
     enum state state;
     bool exited;
+    int64_t exit_code;
+    int exit_signal;
     char *folder; /* of this worker, in work_folder */
 
     char *input; /* a frame that has not come in whole */
@@ -48,7 +50,6 @@ struct worker_process {
     char last_words[LAST_WORDS_MAX];
     size_t last_words_length;
     int64_t resident_bytes;
-    bool reported_refusal;
 };
 
 static void kill_all(struct worker_process *worker, int number)
@@ -90,11 +91,31 @@ static void on_closed(uv_handle_t *handle)
     free(worker);
 }
 
-/* Both the exit was seen and the pipe is read to its end, so that a result or a crash note sent just before still counts. */
+/* Fills the verdict of a worker that ended by itself. */
+static void judge_end(struct worker_process *worker)
+{
+    bool expected = worker->state == ENDING || (worker->spec->probe && worker->state == READY);
+    if (error_is_set(&worker->verdict) || (expected && !worker->lease))
+        return;
+    struct cause_facts facts = {
+        .spec = worker->spec,
+        .loaded = worker->state != STARTING,
+        .in_job = worker->lease != 0,
+        .exit_code = (int)worker->exit_code,
+        .signal = worker->exit_signal,
+        .has_crash = worker->has_crash && worker->crash.signal == worker->exit_signal,
+        .crash = worker->crash,
+        .last_words = worker->last_words,
+    };
+    cause_describe(&facts, &worker->verdict);
+}
+
+/* Both the exit was seen and the pipe is read to its end, so that what it sent just before (a result, a crash note) still counts. */
 static void bury(struct worker_process *worker)
 {
     if (worker->state == DEAD || !worker->exited || uv_is_active((uv_handle_t *)&worker->pipe))
         return;
+    judge_end(worker);
     worker->state = DEAD;
     if (worker->lease) {
         struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
@@ -114,21 +135,8 @@ static void on_process_exit(uv_process_t *process, int64_t exit_code, int number
     /* Whatever it had started in its group goes with it. */
     kill(-process->pid, SIGKILL);
     worker->exited = true;
-    bool expected = worker->state == ENDING || (worker->spec->probe && worker->state == READY) || worker->reported_refusal;
-    if (!expected || (worker->lease && !error_is_set(&worker->verdict))) {
-        struct cause_facts facts = {
-            .spec = worker->spec,
-            .loaded = worker->state != STARTING,
-            .in_job = worker->lease != 0,
-            .exit_code = (int)exit_code,
-            .signal = number,
-            .has_crash = worker->has_crash && worker->crash.signal == number,
-            .crash = worker->crash,
-            .last_words = worker->last_words,
-        };
-        cause_describe(&facts, &worker->verdict);
-    }
-    worker->state = ENDING;
+    worker->exit_code = exit_code;
+    worker->exit_signal = number;
     bury(worker);
 }
 
@@ -176,7 +184,6 @@ static void on_refused(struct worker_process *worker, const char *payload, size_
     const char *message = json_string_value(json_object_get(refusal, "message"));
     error_set(&worker->verdict, code ? code : "worker_protocol", true, "%s", message ? message : "the plugin can't be loaded");
     json_decref(refusal);
-    worker->reported_refusal = true;
     worker->state = ENDING;
     worker->events->refused(worker->client, worker, &worker->verdict);
 }
@@ -280,7 +287,7 @@ static bool on_frame(struct worker_process *worker, const struct wire_header *he
     default:
         condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
     }
-    return !(worker->state == ENDING && worker->exited) && strcmp(worker->verdict.code, "worker_protocol") != 0;
+    return strcmp(worker->verdict.code, "worker_protocol") != 0;
 }
 
 static bool header_is_possible(struct worker_process *worker, const struct wire_header *header)

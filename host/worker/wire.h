@@ -52,6 +52,8 @@ struct wire_result {
 struct wire_crash {
     int32_t signal;
     int32_t stack_overflow; /* 1: the address lies just below the stack */
+    int32_t has_address;
+    int32_t reserved;
     uint64_t address;
     uint64_t resident_bytes; /* at the time of the signal */
 };

@@ -1,0 +1,5 @@
+int exportd_dependency(void);
+__attribute__((visibility("default"))) int exportd_dependency(void)
+{
+    return 1;
+}
