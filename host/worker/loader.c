@@ -102,6 +102,8 @@ static int check_elf(const char *path, struct error *error)
     if (fd < 0)
         return error_set(error, "plugin_missing", false, "%s: %s", path, strerror(errno));
     ssize_t count = read(fd, &header, sizeof header);
+    struct stat status;
+    bool has_size = fstat(fd, &status) == 0;
     close(fd);
     if (count < (ssize_t)EI_NIDENT + 4 || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
         return error_set(error, "plugin_not_shared_object", false,
@@ -110,6 +112,11 @@ static int check_elf(const char *path, struct error *error)
     if (header.e_machine != HOST_MACHINE || header.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
         return error_set(error, "plugin_architecture", false, "%s: made for %s, and this host runs on %s; build it here",
                          path, machine_name(header.e_machine), machine_name(HOST_MACHINE));
+    /* Cut short by a copy that broke off, it would crash the dynamic linker. Section headers lie at a file's end. */
+    uint64_t end = header.e_shoff + (uint64_t)header.e_shnum * header.e_shentsize;
+    if (sizeof(void *) == 8 && count == (ssize_t)sizeof header && has_size && end > (uint64_t)status.st_size)
+        return error_set(error, "plugin_not_shared_object", false, "%s: cut short: %lld bytes, and its header speaks of %llu; copy it again",
+                         path, (long long)status.st_size, (unsigned long long)end);
     if (header.e_type != ET_DYN)
         return error_set(error, "plugin_not_shared_object", false,
                          "%s: an ELF file, but not a shared object; build it with: cc -shared -fPIC", path);

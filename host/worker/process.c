@@ -236,6 +236,12 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
         condemn(worker, "worker_protocol", "sent a result that is no JSON");
     } else {
         set_outcome(&outcome, rest);
+        if ((int64_t)head.result_length > worker->spec->max_result_bytes) {
+            outcome.status = EXPORTD_FAIL;
+            error_set(&outcome.error, "result_too_large", false,
+                      "the result has %u bytes, and the limit is %lld; raise [jobs] max_result, or hand large things over as artifacts",
+                      head.result_length, (long long)worker->spec->max_result_bytes);
+        }
         if (worker->state == ENDING && error_is_set(&worker->verdict) && outcome.status != EXPORTD_OK) {
             /* It was told to stop, and did: the host's reason is the one that counts. */
             outcome.error = worker->verdict;
@@ -298,11 +304,10 @@ static bool header_is_possible(struct worker_process *worker, const struct wire_
         return false;
     }
     if ((int64_t)header->length > limit) {
-        char message[160];
-        snprintf(message, sizeof message, "sent a result of %u bytes, beyond the limit of %lld; raise [jobs] max_result",
-                 header->length, (long long)worker->spec->max_result_bytes);
-        condemn(worker, header->type == WIRE_RESULT ? "result_too_large" : "worker_protocol",
-                header->type == WIRE_RESULT ? message : "wrote garbage into its connection with the host");
+        if (header->type == WIRE_RESULT)
+            condemn(worker, "result_too_large", "sent a result far beyond [jobs] max_result");
+        else
+            condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
         return false;
     }
     return true;

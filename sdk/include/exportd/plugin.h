@@ -277,7 +277,7 @@ static inline enum exportd_status exportd_fail(struct exportd_job *job, const ch
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    return job->host->fail(job, code, retryable, message);
+    return (job->host->fail)(job, code, retryable, message); /* in brackets: cmocka has a macro of that name */
 }
 
 #ifdef __cplusplus
