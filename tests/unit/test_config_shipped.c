@@ -231,6 +231,17 @@ static void hold_against_manifest(struct fixture *fixture, const char *section)
                      -1);
 }
 
+/* A plugin's own keys are in no table here, but in its manifest: tests/integration/cli.test.mjs breaks those. */
+static bool is_the_plugins_own(const char *section, const char *key, size_t length)
+{
+    size_t count;
+    const struct config_setting *settings = config_settings(&count);
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(settings[i].section, "plugin") && strlen(settings[i].key) == length && !memcmp(settings[i].key, key, length))
+            return false;
+    return !strncmp(section, "plugin ", 7);
+}
+
 static void mangle_keys(struct fixture *fixture, const char *name, const struct lines *lines)
 {
     struct lines *copy = malloc(sizeof *copy);
@@ -245,6 +256,8 @@ static void mangle_keys(struct fixture *fixture, const char *name, const struct 
             continue;
         }
         size_t length = key_of(lines->text[i], &commented, &start);
+        if (is_the_plugins_own(section, lines->text[i] + start, length))
+            continue;
         for (size_t letter = 0; letter < length; letter++) {
             *copy = *lines;
             char *line = copy->text[i];
