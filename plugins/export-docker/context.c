@@ -158,7 +158,7 @@ static int put_dockerfile(FILE *out, const struct context *context, const struct
     put_title(out, exportd_repro_string(repro, "title", ""));
     fprintf(out, "FROM %s\n\n", context->image);
     fputs("USER root\n"
-          "RUN install -d -o pwuser -g pwuser " HOME " /results\n"
+          "RUN mkdir -p " HOME " /results && chown pwuser:pwuser " HOME " /results\n"
           "WORKDIR " HOME "\n"
           "USER pwuser\n"
           "ENV PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \\\n"

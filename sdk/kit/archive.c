@@ -143,11 +143,7 @@ static int write_archive(struct writer *writer, const struct exportd_bundle *bun
         status = archive_write_close(writer->archive) == ARCHIVE_OK ? 0 : archive_failed(writer);
     }
     archive_entry_free(writer->entry);
-    if (writer->archive) {
-        if (status < 0)
-            archive_write_fail(writer->archive); /* or else free() would finish the file */
-        archive_write_free(writer->archive);
-    }
+    archive_write_free(writer->archive); /* NULL is fine; what it still writes of a failed one is unlinked */
     return status;
 }
 

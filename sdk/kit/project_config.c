@@ -62,7 +62,7 @@ static char *write_config(const struct exportd_project *project, const json_t *r
                   : "const { defineConfig } = require('@playwright/test');\n\nmodule.exports = defineConfig({\n",
               out);
         fprintf(out, "  testDir: %s,\n", folder_string);
-        if (!is_named_as_test(name)) /* a function of the path would need no escapes, but Playwright takes none */
+        if (!is_named_as_test(name))
             fprintf(out,
                     "  testMatch: new RegExp('(^|[\\\\\\\\/])' + %s.replace(/[.*+?^${}()|[\\]\\\\]/g, '\\\\$&') + "
                     "'$'),\n",
