@@ -1,0 +1,17 @@
+/* The bench's job: does nothing, at once. Built a dozen times under as many names. */
+#include <exportd/plugin.h>
+
+static enum exportd_status noop(struct exportd_job *job, const json_t *data, json_t **result)
+{
+    (void)job;
+    (void)data;
+    (void)result;
+    return EXPORTD_OK;
+}
+
+static const struct exportd_task tasks[] = {
+    {.task = NOOP_NAME, .summary = "Does nothing", .run = noop},
+    {0},
+};
+
+EXPORTD_PLUGIN(.name = NOOP_NAME, .version = "1.0.0", .summary = "Does nothing, for the bench", .licence = "MIT", .tasks = tasks)
