@@ -1,0 +1,623 @@
+/* The store's behaviour, over its interface alone, so that another engine can be held to the same. */
+#include "support.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fixture {
+    uv_loop_t loop;
+    char *folder;
+    struct store *store;
+    struct store_op *done; /* of the last wait */
+};
+
+static void open_store(struct fixture *fixture)
+{
+    struct error error = {0};
+    struct store_options options = {.folder = fixture->folder, .queue_limit = 10000, .create = true};
+    fixture->store = store_open(&options, &fixture->loop, &error);
+    if (!fixture->store)
+        print_error("%s\n", error.message);
+    assert_non_null(fixture->store);
+}
+
+static void close_store(struct fixture *fixture)
+{
+    store_close(fixture->store);
+    fixture->store = NULL;
+    uv_run(&fixture->loop, UV_RUN_DEFAULT);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_int_equal(uv_loop_init(&fixture->loop), 0);
+    fixture->folder = support_make_folder();
+    open_store(fixture);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    if (fixture->store)
+        close_store(fixture);
+    assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    support_remove_folder(fixture->folder);
+    free(fixture);
+    return 0;
+}
+
+static void on_done(struct store_op *op, void *client)
+{
+    ((struct fixture *)client)->done = op;
+}
+
+/* Enqueues, waits for the commit, and returns the op. */
+static struct store_op *run(struct fixture *fixture, struct store_op *op)
+{
+    fixture->done = NULL;
+    op->callback = on_done;
+    op->client = fixture;
+    store_enqueue(fixture->store, op);
+    while (!fixture->done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_false(error_is_set(&op->error));
+    return op;
+}
+
+static struct job *make_job(const char *id, const char *route)
+{
+    struct job *job = job_new();
+    job->id = memory_text(id);
+    job->task = memory_text(route);
+    job->route = memory_text(route);
+    job->max_attempts = 5;
+    job->created_at_ms = clock_now_ms();
+    job->data = memory_text("{\"x\":1}");
+    job->data_length = strlen(job->data);
+    memset(job->body_hash, id[0], JOB_HASH_BYTES);
+    return job;
+}
+
+static struct store_op *submit(struct fixture *fixture, struct job *job, bool claim)
+{
+    struct store_op *op = store_op_new(STORE_SUBMIT, NULL, NULL);
+    op->submit.job = job;
+    op->submit.claim = claim;
+    return run(fixture, op);
+}
+
+static void submit_plain(struct fixture *fixture, const char *id)
+{
+    struct store_op *op = submit(fixture, make_job(id, "noop"), false);
+    assert_int_equal(op->submit.outcome, STORE_CREATED);
+    store_op_free(op);
+}
+
+/* The one job that is claimed, taken out of the op. */
+static struct job *claim_one(struct fixture *fixture, const char *route)
+{
+    struct store_op *op = run(fixture, store_op_claim(route, 1, NULL, NULL));
+    struct job *job = op->claim.count ? op->claim.jobs[0] : NULL;
+    if (job)
+        op->claim.jobs[0] = NULL;
+    store_op_free(op);
+    return job;
+}
+
+static bool finish(struct fixture *fixture, const struct job *job, enum store_finish_kind kind, int64_t lease, struct store_delivery *delivery)
+{
+    struct store_op *op = store_op_new(STORE_FINISH, NULL, NULL);
+    op->finish.finish = kind;
+    op->finish.sequence = job->sequence;
+    op->finish.lease = lease;
+    op->finish.attempts = job->attempts;
+    op->finish.started_at_ms = job->started_at_ms;
+    op->finish.finished_at_ms = clock_now_ms();
+    op->finish.result = kind == STORE_FINISH_COMPLETED ? memory_text("{\"ok\":true}") : NULL;
+    op->finish.error_code = kind == STORE_FINISH_FAILED ? memory_text("broken") : NULL;
+    op->finish.error_message = kind == STORE_FINISH_FAILED ? memory_text("it broke") : NULL;
+    op->finish.delivery = delivery;
+    run(fixture, op);
+    bool applied = op->finish.applied;
+    store_op_free(op);
+    return applied;
+}
+
+static struct job *get(struct fixture *fixture, const char *id)
+{
+    struct store_op *op = store_op_new(STORE_GET, NULL, NULL);
+    op->get.id = memory_text(id);
+    run(fixture, op);
+    struct job *job = op->get.job;
+    op->get.job = NULL;
+    store_op_free(op);
+    return job;
+}
+
+static enum job_state state_of(struct fixture *fixture, const char *id)
+{
+    struct job *job = get(fixture, id);
+    assert_non_null(job);
+    enum job_state state = job->state;
+    job_free(job);
+    return state;
+}
+
+static struct store_delivery *make_delivery(const char *id, const char *job_id)
+{
+    struct store_delivery *delivery = memory_zeroed(1, sizeof *delivery);
+    delivery->id = memory_text(id);
+    delivery->job_id = memory_text(job_id);
+    delivery->target = memory_text("http://example.org/");
+    delivery->body = memory_text("{}");
+    delivery->created_at_ms = delivery->next_at_ms = clock_now_ms();
+    delivery->give_up_at_ms = delivery->created_at_ms + 86400000;
+    return delivery;
+}
+
+static void a_job_is_found_again_as_it_was(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    struct job *job = get(fixture, "a");
+    assert_string_equal(job->data, "{\"x\":1}");
+    assert_string_equal(job->route, "noop");
+    assert_int_equal(job->state, JOB_PENDING);
+    assert_int_equal(job->attempts, 0);
+    job_free(job);
+    assert_null(get(fixture, "b"));
+}
+
+static void the_same_id_is_the_same_job_or_a_conflict(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    struct store_op *same = submit(fixture, make_job("a", "noop"), false);
+    assert_int_equal(same->submit.outcome, STORE_SAME);
+    store_op_free(same);
+    struct job *other = make_job("a", "noop");
+    other->body_hash[0] ^= 1;
+    struct store_op *conflict = submit(fixture, other, true);
+    assert_int_equal(conflict->submit.outcome, STORE_CONFLICT);
+    assert_string_equal(conflict->submit.job->id, "a");
+    store_op_free(conflict);
+}
+
+static void a_job_is_claimed_once(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    struct job *first = claim_one(fixture, "noop");
+    assert_non_null(first);
+    assert_int_equal(first->attempts, 1);
+    assert_string_equal(first->data, "{\"x\":1}");
+    assert_null(claim_one(fixture, "noop"));
+    assert_null(claim_one(fixture, "other"));
+    job_free(first);
+}
+
+static void claims_come_by_priority_and_then_in_order(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *id;
+        int priority;
+    } jobs[] = {{"a", 0}, {"b", 5}, {"c", 0}, {"d", -5}, {"e", 5}};
+    for (size_t i = 0; i < 5; i++) {
+        struct job *job = make_job(jobs[i].id, "noop");
+        job->priority = jobs[i].priority;
+        store_op_free(submit(fixture, job, false));
+    }
+    struct store_op *op = run(fixture, store_op_claim("noop", 10, NULL, NULL));
+    assert_int_equal(op->claim.count, 5);
+    static const char *const order[] = {"b", "e", "a", "c", "d"};
+    for (int i = 0; i < 5; i++)
+        assert_string_equal(op->claim.jobs[i]->id, order[i]);
+    for (int i = 1; i < 5; i++)
+        assert_true(op->claim.jobs[i]->lease > op->claim.jobs[i - 1]->lease);
+    store_op_free(op);
+}
+
+static void a_stale_lease_may_not_complete(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    struct job *first = claim_one(fixture, "noop");
+    assert_true(finish(fixture, first, STORE_FINISH_AGAIN, first->lease, NULL));
+    struct job *second = claim_one(fixture, "noop");
+    assert_true(second->lease > first->lease);
+    assert_false(finish(fixture, first, STORE_FINISH_COMPLETED, first->lease, make_delivery("msg_stale", "a")));
+    assert_int_equal(state_of(fixture, "a"), JOB_RUNNING);
+    assert_true(finish(fixture, second, STORE_FINISH_COMPLETED, second->lease, make_delivery("msg_1", "a")));
+    assert_false(finish(fixture, second, STORE_FINISH_FAILED, second->lease, NULL));
+    assert_int_equal(state_of(fixture, "a"), JOB_COMPLETED);
+    struct store_op *op = store_op_new(STORE_DELIVERY_LIST, NULL, NULL);
+    op->delivery_list.state = -1;
+    op->delivery_list.limit = 10;
+    run(fixture, op);
+    assert_non_null(op->delivery_list.deliveries);
+    assert_string_equal(op->delivery_list.deliveries->id, "msg_1");
+    assert_null(op->delivery_list.deliveries->next);
+    store_op_free(op);
+    job_free(first);
+    job_free(second);
+}
+
+static void leases_grow_over_restarts(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_op *op = submit(fixture, make_job("a", "noop"), true);
+    int64_t first = op->submit.job->lease;
+    assert_true(first > 0);
+    store_op_free(op);
+    close_store(fixture);
+    open_store(fixture);
+    struct job *job = claim_one(fixture, "noop");
+    assert_non_null(job);
+    assert_true(job->lease > first);
+    job_free(job);
+}
+
+static void jobs_of_a_dead_host_run_again_and_the_loss_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    store_op_free(submit(fixture, make_job("a", "noop"), true));
+    close_store(fixture);
+    open_store(fixture);
+    struct job *job = claim_one(fixture, "noop");
+    assert_int_equal(job->losses, 1);
+    assert_int_equal(job->attempts, 1); /* the lost one isn't counted against it */
+    job_free(job);
+}
+
+static void a_released_job_waits_as_if_it_had_not_been_claimed(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    struct job *job = claim_one(fixture, "noop");
+    job->attempts--;
+    assert_true(finish(fixture, job, STORE_FINISH_RELEASE, job->lease, NULL));
+    job_free(job);
+    job = claim_one(fixture, "noop");
+    assert_int_equal(job->attempts, 1);
+    job_free(job);
+}
+
+static void a_scheduled_job_waits_for_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct job *job = make_job("a", "noop");
+    int64_t due_ms = clock_now_ms() + 3600000;
+    job->run_at_ms = due_ms;
+    store_op_free(submit(fixture, job, true));
+    assert_null(claim_one(fixture, "noop"));
+    struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
+    op->tick.now_ms = due_ms - 1;
+    run(fixture, op);
+    assert_int_equal(op->tick.next_due_ms, due_ms);
+    assert_int_equal(op->tick.route_count, 0);
+    assert_int_equal(op->tick.waiting, 1);
+    store_op_free(op);
+    op = store_op_new(STORE_TICK, NULL, NULL);
+    op->tick.now_ms = due_ms;
+    run(fixture, op);
+    assert_int_equal(op->tick.route_count, 1);
+    assert_string_equal(op->tick.routes[0], "noop");
+    store_op_free(op);
+    struct job *claimed = claim_one(fixture, "noop");
+    assert_non_null(claimed);
+    job_free(claimed);
+}
+
+static enum store_cancel_outcome cancel(struct fixture *fixture, const char *id, struct job **job)
+{
+    struct store_op *op = store_op_new(STORE_CANCEL, NULL, NULL);
+    op->cancel.id = memory_text(id);
+    run(fixture, op);
+    enum store_cancel_outcome outcome = op->cancel.outcome;
+    *job = op->cancel.job;
+    op->cancel.job = NULL;
+    store_op_free(op);
+    return outcome;
+}
+
+static void cancelling_takes_a_waiting_job_and_marks_a_running_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct job *job;
+    assert_int_equal(cancel(fixture, "nobody", &job), STORE_CANCEL_UNKNOWN);
+    submit_plain(fixture, "a");
+    assert_int_equal(cancel(fixture, "a", &job), STORE_CANCEL_CLAIMED);
+    assert_null(claim_one(fixture, "noop"));
+    assert_true(finish(fixture, job, STORE_FINISH_CANCELLED, job->lease, NULL));
+    job_free(job);
+    assert_int_equal(cancel(fixture, "a", &job), STORE_CANCEL_FINISHED);
+    job_free(job);
+    store_op_free(submit(fixture, make_job("b", "noop"), true));
+    assert_int_equal(cancel(fixture, "b", &job), STORE_CANCEL_RUNNING);
+    job_free(job);
+    close_store(fixture);
+    open_store(fixture);
+    job = claim_one(fixture, "noop");
+    assert_true(job->cancel_requested); /* the wish outlives the host */
+    job_free(job);
+}
+
+static bool retry(struct fixture *fixture, const char *id)
+{
+    struct store_op *op = store_op_new(STORE_RETRY, NULL, NULL);
+    op->get.id = memory_text(id);
+    run(fixture, op);
+    bool applied = op->get.applied;
+    store_op_free(op);
+    return applied;
+}
+
+static void retry_runs_a_failed_job_from_its_first_attempt(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    assert_false(retry(fixture, "a"));
+    struct job *job = claim_one(fixture, "noop");
+    assert_true(finish(fixture, job, STORE_FINISH_FAILED, job->lease, NULL));
+    job_free(job);
+    job = get(fixture, "a");
+    assert_string_equal(job->error_code, "broken");
+    job_free(job);
+    assert_true(retry(fixture, "a"));
+    job = claim_one(fixture, "noop");
+    assert_int_equal(job->attempts, 1);
+    assert_null(job->error_code);
+    assert_true(finish(fixture, job, STORE_FINISH_COMPLETED, job->lease, NULL));
+    job_free(job);
+    assert_false(retry(fixture, "a"));
+}
+
+static void the_queue_has_a_limit_but_known_ids_are_answered(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    struct error error = {0};
+    struct store_options options = {.folder = fixture->folder, .queue_limit = 2, .create = true};
+    fixture->store = store_open(&options, &fixture->loop, &error);
+    assert_non_null(fixture->store);
+    submit_plain(fixture, "a");
+    submit_plain(fixture, "b");
+    struct store_op *op = submit(fixture, make_job("c", "noop"), false);
+    assert_int_equal(op->submit.outcome, STORE_QUEUE_FULL);
+    store_op_free(op);
+    op = submit(fixture, make_job("a", "noop"), false);
+    assert_int_equal(op->submit.outcome, STORE_SAME);
+    store_op_free(op);
+    struct job *job = claim_one(fixture, "noop");
+    job_free(job);
+    submit_plain(fixture, "c");
+}
+
+static void finished_jobs_are_pruned_with_all_that_is_theirs(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const ids[] = {"a", "b", "c"};
+    static const enum store_finish_kind kinds[] = {STORE_FINISH_COMPLETED, STORE_FINISH_FAILED, STORE_FINISH_CANCELLED};
+    for (int i = 0; i < 3; i++) {
+        submit_plain(fixture, ids[i]);
+        struct job *job = claim_one(fixture, "noop");
+        char id[16];
+        snprintf(id, sizeof id, "msg_%d", i);
+        assert_true(finish(fixture, job, kinds[i], job->lease, make_delivery(id, ids[i])));
+        job_free(job);
+    }
+    submit_plain(fixture, "d");
+    struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
+    op->tick.now_ms = clock_now_ms();
+    op->tick.prune_completed_before_ms = op->tick.now_ms + 1000;
+    run(fixture, op);
+    assert_int_equal(op->tick.pruned_count, 2);
+    store_op_free(op);
+    assert_null(get(fixture, "a"));
+    assert_null(get(fixture, "c"));
+    assert_int_equal(state_of(fixture, "b"), JOB_FAILED);
+    assert_int_equal(state_of(fixture, "d"), JOB_PENDING);
+    op = store_op_new(STORE_DELIVERY_LIST, NULL, NULL);
+    op->delivery_list.state = -1;
+    op->delivery_list.limit = 10;
+    run(fixture, op);
+    assert_string_equal(op->delivery_list.deliveries->job_id, "b");
+    assert_null(op->delivery_list.deliveries->next);
+    store_op_free(op);
+}
+
+static int take(struct fixture *fixture, int64_t now_ms, int64_t until_ms, struct store_delivery **deliveries)
+{
+    struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, NULL, NULL);
+    op->delivery_take.now_ms = now_ms;
+    op->delivery_take.taken_until_ms = until_ms;
+    op->delivery_take.limit = 10;
+    run(fixture, op);
+    int count = 0;
+    for (struct store_delivery *delivery = op->delivery_take.deliveries; delivery; delivery = delivery->next)
+        count++;
+    *deliveries = op->delivery_take.deliveries;
+    op->delivery_take.deliveries = NULL;
+    store_op_free(op);
+    return count;
+}
+
+static void a_delivery_is_handed_out_once_until_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    struct job *job = claim_one(fixture, "noop");
+    assert_true(finish(fixture, job, STORE_FINISH_COMPLETED, job->lease, make_delivery("msg_a", "a")));
+    job_free(job);
+    int64_t now_ms = clock_now_ms() + 10;
+    struct store_delivery *taken, *none;
+    assert_int_equal(take(fixture, now_ms, now_ms + 1000, &taken), 1);
+    assert_int_equal(take(fixture, now_ms, now_ms + 1000, &none), 0);
+    struct store_op *op = store_op_new(STORE_DELIVERY_RESULT, NULL, NULL);
+    op->delivery_result.sequence = taken->sequence;
+    op->delivery_result.state = STORE_DELIVERY_WAITING;
+    op->delivery_result.attempts = 1;
+    op->delivery_result.next_at_ms = now_ms + 5000;
+    op->delivery_result.last_error = memory_text("no answer");
+    store_op_free(run(fixture, op));
+    store_delivery_free(taken);
+    assert_int_equal(take(fixture, now_ms + 4999, now_ms + 9000, &none), 0);
+    assert_int_equal(take(fixture, now_ms + 5000, now_ms + 9000, &taken), 1);
+    assert_int_equal(taken->attempts, 1);
+    assert_string_equal(taken->last_error, "no answer");
+    store_delivery_free(taken);
+}
+
+static void counting_done(struct store_op *op, void *client)
+{
+    assert_false(error_is_set(&op->error));
+    ++*(int *)client;
+    store_op_free(op);
+}
+
+static void many_operations_share_a_commit(void **state)
+{
+    struct fixture *fixture = *state;
+    int done = 0;
+    for (int i = 0; i < 500; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "job-%d", i);
+        struct store_op *op = store_op_new(STORE_SUBMIT, counting_done, &done);
+        op->submit.job = make_job(id, "noop");
+        store_enqueue(fixture->store, op);
+    }
+    while (done < 500)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    struct store_stats stats = store_stats(fixture->store);
+    assert_true(stats.commits < 400);
+    assert_true(stats.largest_batch > 1);
+    struct store_op *op = store_op_new(STORE_LIST, NULL, NULL);
+    op->list.state = JOB_PENDING;
+    op->list.limit = 1000;
+    run(fixture, op);
+    assert_int_equal(op->list.count, 500);
+    assert_true(op->list.jobs[0]->sequence > op->list.jobs[499]->sequence);
+    store_op_free(op);
+}
+
+static void a_second_host_on_the_folder_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    struct store_options options = {.folder = fixture->folder, .queue_limit = 10, .create = true};
+    assert_null(store_open(&options, &fixture->loop, &error));
+    assert_string_equal(error.code, "store_locked");
+    char process[32];
+    snprintf(process, sizeof process, "process %d", (int)getpid());
+    assert_non_null(strstr(error.message, process));
+}
+
+static void write_file(const char *folder, const char *text)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/store.db", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void a_file_that_is_no_store_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    char wal[4096];
+    snprintf(wal, sizeof wal, "%s/store.db-wal", fixture->folder);
+    unlink(wal);
+    write_file(fixture->folder, "this is a letter, and no database; it is long enough to be looked at as one, though, is it not? Yes.\n");
+    struct error error = {0};
+    struct store_options options = {.folder = fixture->folder, .queue_limit = 10, .create = true};
+    assert_null(store_open(&options, &fixture->loop, &error));
+    assert_string_equal(error.code, "store_unreadable");
+    assert_non_null(strstr(error.message, "store.db"));
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/store.db", fixture->folder);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    struct error error = {0};
+    struct store_options options = {.folder = fixture->folder, .queue_limit = 10, .create = true};
+    assert_null(store_open(&options, &fixture->loop, &error));
+    assert_string_equal(error.code, "store_too_new");
+}
+
+static void a_batch_that_can_not_be_written_fails_whole_and_the_next_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/store.db", fixture->folder);
+    sqlite3 *db = NULL;
+    /* Someone else's trigger stands in for a disk that refuses. */
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db,
+                                  "CREATE TRIGGER refuse BEFORE INSERT ON payloads WHEN new.data = '{\"bad\":1}' BEGIN"
+                                  " SELECT RAISE(ABORT, 'no'); END",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    struct job *bad = make_job("bad", "noop");
+    free(bad->data);
+    bad->data = memory_text("{\"bad\":1}");
+    bad->data_length = strlen(bad->data);
+    struct store_op *op = store_op_new(STORE_SUBMIT, on_done, fixture);
+    op->submit.job = bad;
+    fixture->done = NULL;
+    store_enqueue(fixture->store, op);
+    while (!fixture->done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_true(error_is_set(&op->error));
+    assert_true(op->error.retryable);
+    store_op_free(op);
+    assert_null(get(fixture, "bad"));
+    submit_plain(fixture, "b");
+    sqlite3_close(db);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_is_found_again_as_it_was),
+        TEST(the_same_id_is_the_same_job_or_a_conflict),
+        TEST(a_job_is_claimed_once),
+        TEST(claims_come_by_priority_and_then_in_order),
+        TEST(a_stale_lease_may_not_complete),
+        TEST(leases_grow_over_restarts),
+        TEST(jobs_of_a_dead_host_run_again_and_the_loss_is_counted),
+        TEST(a_released_job_waits_as_if_it_had_not_been_claimed),
+        TEST(a_scheduled_job_waits_for_its_time),
+        TEST(cancelling_takes_a_waiting_job_and_marks_a_running_one),
+        TEST(retry_runs_a_failed_job_from_its_first_attempt),
+        TEST(the_queue_has_a_limit_but_known_ids_are_answered),
+        TEST(finished_jobs_are_pruned_with_all_that_is_theirs),
+        TEST(a_delivery_is_handed_out_once_until_its_time),
+        TEST(many_operations_share_a_commit),
+        TEST(a_second_host_on_the_folder_is_refused),
+        TEST(a_file_that_is_no_store_is_refused),
+        TEST(a_newer_schema_is_refused),
+        TEST(a_batch_that_can_not_be_written_fails_whole_and_the_next_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
