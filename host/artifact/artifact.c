@@ -6,13 +6,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define COPY_BYTES 262144
@@ -56,14 +54,38 @@ char *artifact_url_segment(const char *text)
     return encoded;
 }
 
-/* Opens path below the workspace: no link on the way, a regular file with no other name. */
+/* Walks down from the workspace, never through a link and never up. Returns a descriptor or -1 with errno. */
+static int walk(int workspace, const char *path)
+{
+    char *copy = memory_text(path), *rest = copy;
+    int at = workspace;
+    while (rest) {
+        const char *segment = strsep(&rest, "/");
+        int next = -1;
+        if (segment[0] == '\0' || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
+            errno = EXDEV;
+        else
+            next = openat(at, segment, O_CLOEXEC | O_NOFOLLOW | (rest ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK));
+        int cause = errno;
+        if (at != workspace)
+            close(at);
+        errno = cause;
+        at = next;
+        if (at < 0)
+            break;
+    }
+    free(copy);
+    return at;
+}
+
+/* A regular file with no other name, in the workspace. */
 static int open_beneath(int workspace, const char *path, struct stat *status, struct error *error)
 {
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
-    int fd = (int)syscall(SYS_openat2, workspace, path, &how, sizeof how);
+    int fd = walk(workspace, path);
     if (fd < 0)
         return error_set(error, "artifact_invalid", false, "the artifact's file %.300s can't be taken: %s", path,
-                         errno == ELOOP || errno == EXDEV ? "it is a link, or leads out of the workspace" : strerror(errno));
+                         errno == ELOOP || errno == EXDEV || errno == ENOTDIR ? "it is a link, or leads out of the workspace"
+                                                                              : strerror(errno));
     if (fstat(fd, status) != 0 || !S_ISREG(status->st_mode) || status->st_nlink != 1) {
         close(fd);
         return error_set(error, "artifact_invalid", false, "the artifact's file %.300s can't be taken: %s", path,

@@ -294,9 +294,9 @@ static json_t *option_value(const json_t *schema, const char *text)
     return value ? value : json_string(text);
 }
 
-static int add_options(struct run *run, json_t *data)
+static int add_options(struct run *run, const struct route *route, json_t *data)
 {
-    const json_t *properties = json_object_get(run->route->schema, "properties");
+    const json_t *properties = json_object_get(route->schema, "properties");
     for (int i = 0; i < run->option_count; i++) {
         const char *equals = strchr(run->options[i], '=');
         if (!equals || equals == run->options[i])
@@ -324,7 +324,7 @@ static int make_job(struct run *run)
         json_object_set_new(data, "repro", repro);
     if (run->route && run->route->needs_repro && !json_object_get(data, "repro") && !json_object_get(data, "repro_id"))
         error_set(&run->error, "request_invalid", false, "%s needs a repro: give it with --repro FILE", run->route->name);
-    if (!error_is_set(&run->error) && add_options(run, data) == 0) {
+    if (run->route && !error_is_set(&run->error) && add_options(run, run->route, data) == 0) {
         json_t *request = json_pack("{s:s, s:O}", "task", run->route->name, "data", data);
         const struct route *route = NULL;
         run->job = request_read(run->catalog, request, &route, &run->error);

@@ -123,11 +123,12 @@ static const char *judge(struct sending *sending, CURLcode code, char *text, siz
     long status = 0;
     curl_easy_getinfo(sending->curl, CURLINFO_RESPONSE_CODE, &status);
     *hopeless = false;
-    if (sending->refused_address[0]) {
+    if (code != CURLE_OK && sending->refused_address[0]) {
         snprintf(text, size, "the address %s is not public; to allow it, add it to [webhook] allow", sending->refused_address);
         return text;
     }
-    if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && status != 0)) {
+    /* Once its body has begun, the answer is known; that the rest was cut, stalled or broke off changes nothing. */
+    if (code != CURLE_OK && sending->received_bytes == 0) {
         snprintf(text, size, "%s", sending->error_text[0] ? sending->error_text : curl_easy_strerror(code));
         return text;
     }
@@ -399,8 +400,11 @@ void outbox_close(struct outbox *outbox, void (*on_closed)(void *client), void *
     outbox->closing = true;
     outbox->on_closed = on_closed;
     outbox->closed_client = client;
-    while (outbox->first)
-        free_sending(outbox->first);
+    struct sending *next;
+    for (struct sending *sending = outbox->first; sending; sending = next) {
+        next = sending->next;
+        free_sending(sending);
+    }
     check_closed(outbox);
 }
 

@@ -86,7 +86,7 @@ static void on_retried(struct store_op *op, void *client)
     const struct job *job = op->get.job;
     if (!error_is_set(&error) && !job)
         error_set(&error, "job_unknown", false, "there is no job of that id");
-    if (!error_is_set(&error) && !op->get.applied)
+    else if (!error_is_set(&error) && !op->get.applied)
         error_set(&error, job->state == JOB_COMPLETED ? "job_finished" : "job_not_finished", false,
                   job->state == JOB_COMPLETED ? "the job was completed; submit it anew under another jobId to run it again"
                                               : "the job isn't over: it is %s",

@@ -44,7 +44,8 @@ static json_t *callback_body(const struct active *active, const struct store_op 
         json_object_set_new(body, "errorCode", json_string(op->finish.error_code));
     }
     json_object_set_new(body, "processedAt", json_string(clock_format(op->finish.finished_at_ms, time)));
-    json_object_set_new(body, "duration", json_integer(op->finish.finished_at_ms - op->finish.started_at_ms));
+    if (op->finish.finish == STORE_FINISH_COMPLETED)
+        json_object_set_new(body, "duration", json_integer(op->finish.finished_at_ms - op->finish.started_at_ms));
     return body;
 }
 

@@ -58,9 +58,7 @@ static void on_submitted(void *client, enum store_submit_outcome outcome, const 
         reply_problem(request, 503, "queue_full", "the queue is full (%lld jobs); try again later, or raise [jobs] queue_limit",
                       (long long)request->server->context.config->jobs.queue_limit);
         reply_header(request, "Retry-After", "5");
-    } else if (outcome == STORE_SAME && job_is_finished(job->state)) {
-        reply_json(request, 200, job_to_json(job, false));
-    } else if (wanted_wait_ms(request) > 0 && !request->server->draining) {
+    } else if (!job_is_finished(job->state) && wanted_wait_ms(request) > 0 && !request->server->draining) {
         request->listener.on_event = on_event;
         request->listening = true;
         dispatch_listen(request->server->context.dispatch, job->id, &request->listener);

@@ -408,10 +408,10 @@ int http_listen(const char *address, char **actual, struct error *error)
         return -1;
     }
     freeaddrinfo(found);
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t length = sizeof bound;
     getsockname(fd, (struct sockaddr *)&bound, &length);
-    char host[64], port[16];
+    char host[64] = "", port[16] = "";
     getnameinfo((struct sockaddr *)&bound, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     *actual = memory_format(bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
     return fd;
