@@ -265,7 +265,7 @@ static int take_over(struct sqlite_store *store, const char *path, struct error 
                      "BEGIN IMMEDIATE;"
                      "UPDATE host SET value = value + 1 WHERE name = 'starts';"
                      "UPDATE jobs SET state = 0, losses = losses + 1, attempts = max(attempts - 1, 0), run_at = 0 WHERE state = 1;"
-                     "UPDATE deliveries SET next_at = 0 WHERE state = 0 AND attempts = 0;"
+                     "UPDATE deliveries SET next_at = created_at WHERE state = 0 AND attempts = 0;"
                      "COMMIT;",
                      NULL, NULL, NULL) != SQLITE_OK ||
         query_number(store->db, "SELECT value FROM host WHERE name = 'starts'", &starts) != 0 ||
