@@ -271,11 +271,11 @@ int sqlite_list(struct sqlite_store *store, struct store_op *op, struct error *e
         [JOB_PENDING] = LIST_COLUMNS "WHERE state = 0 AND sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3",
         [JOB_RUNNING] = LIST_COLUMNS "INDEXED BY jobs_running WHERE state = 1 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
                                      " ORDER BY sequence DESC LIMIT ?3",
-        [JOB_COMPLETED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+        [JOB_COMPLETED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 2 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
                                        " ORDER BY finished_at DESC LIMIT ?3",
-        [JOB_FAILED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 3 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+        [JOB_FAILED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 3 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
                                     " ORDER BY finished_at DESC LIMIT ?3",
-        [JOB_CANCELLED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 4 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+        [JOB_CANCELLED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 4 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
                                        " ORDER BY finished_at DESC LIMIT ?3",
     };
     static const char any[] = LIST_COLUMNS "WHERE sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3";
