@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -192,6 +193,16 @@ static void report(const struct host *host, int64_t began_ns)
               (double)(clock_monotonic_ns() - began_ns) / 1e6, catalog->plugin_count, catalog->route_count);
 }
 
+/* A descriptor for each caller and three for each worker: as many as the system lets this process have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void free_host(struct host *host)
 {
     dispatch_free(host->dispatch);
@@ -225,6 +236,7 @@ int command_serve(int count, char **arguments)
     log_setup((enum log_level)host.config->host.log_level, host.config->host.log_json);
     uv_loop_init(&host.loop);
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     host.catalog = catalog_load(host.config, NULL, &problems, &error);
     command_print_problems(&problems, true);
     if (!host.catalog || check_sandbox(&host, &error) != 0 || start(&host, &error) != 0) {

@@ -7,6 +7,7 @@
 #include "base/tree.h"
 #include "job/request.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -404,6 +405,15 @@ static void prune_artifacts(struct dispatch *dispatch, const struct store_op *op
     }
 }
 
+/* After a busy time the allocator keeps what it had; the first quiet tick gives it back to the system. */
+static void give_memory_back(struct dispatch *dispatch)
+{
+    bool quiet = HASH_CNT(by_lease, dispatch->by_lease) == 0 && dispatch->pending_ops == 0;
+    if (quiet && dispatch->was_busy)
+        malloc_trim(0);
+    dispatch->was_busy = !quiet;
+}
+
 static void on_ticked(struct store_op *op, void *client)
 {
     struct dispatch *dispatch = client;
@@ -430,6 +440,7 @@ static void on_ticked(struct store_op *op, void *client)
         prune_artifacts(dispatch, op);
     }
     store_op_free(op);
+    give_memory_back(dispatch);
     dispatch_check_drained(dispatch);
 }
 

@@ -65,6 +65,7 @@ struct dispatch {
     bool ticking;
     int open_timers;
     bool draining, closing;
+    bool was_busy; /* since the last tick */
     size_t open_pools;
     void (*on_drained)(void *client);
     void *drained_client;
