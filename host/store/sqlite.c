@@ -50,7 +50,10 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_NEXT_ROUTE] = "SELECT route FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route > ?"
                        " ORDER BY route LIMIT 1",
     [SQL_OLDEST_READY] = "SELECT created_at FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 LIMIT 1",
-    [SQL_PRUNABLE] = "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ?1 AND state >= 2 AND finished_at < ?2 LIMIT 500",
+    /* Not while its callback is still to arrive. */
+    [SQL_PRUNABLE] = "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ?1 AND state >= 2 AND finished_at < ?2"
+                     " AND NOT EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_job WHERE job_sequence = jobs.sequence"
+                     " AND deliveries.state = 0) LIMIT 500",
     [SQL_DELETE_JOB] = "DELETE FROM jobs WHERE sequence = ?",
     [SQL_DELETE_PAYLOAD] = "DELETE FROM payloads WHERE sequence = ?",
     [SQL_DELETE_DELIVERIES] = "DELETE FROM deliveries WHERE job_sequence = ?",
@@ -172,6 +175,11 @@ static void engine_rollback(struct store_engine *engine)
     store->waiting = store->waiting_at_begin;
 }
 
+static void engine_rest(struct store_engine *engine)
+{
+    sqlite3_db_release_memory(((struct sqlite_store *)engine)->db);
+}
+
 static void engine_close(struct store_engine *engine)
 {
     struct sqlite_store *store = (struct sqlite_store *)engine;
@@ -188,6 +196,7 @@ static const struct store_engine_type sqlite_type = {
     .apply = engine_apply,
     .commit = engine_commit,
     .rollback = engine_rollback,
+    .rest = engine_rest,
     .close = engine_close,
 };
 

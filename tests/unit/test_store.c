@@ -402,7 +402,35 @@ static void the_queue_has_a_limit_but_known_ids_are_answered(void **state)
     submit_plain(fixture, "c");
 }
 
-static void finished_jobs_are_pruned_with_all_that_is_theirs(void **state)
+static int prune_completed(struct fixture *fixture)
+{
+    struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
+    op->tick.now_ms = clock_now_ms();
+    op->tick.prune_completed_before_ms = op->tick.now_ms + 1000;
+    run(fixture, op);
+    int count = op->tick.pruned_count;
+    store_op_free(op);
+    return count;
+}
+
+static void end_deliveries(struct fixture *fixture, enum store_delivery_state state)
+{
+    struct store_op *list = store_op_new(STORE_DELIVERY_LIST, NULL, NULL);
+    list->delivery_list.state = STORE_DELIVERY_WAITING;
+    list->delivery_list.limit = 10;
+    run(fixture, list);
+    for (const struct store_delivery *delivery = list->delivery_list.deliveries; delivery; delivery = delivery->next) {
+        struct store_op *op = store_op_new(STORE_DELIVERY_RESULT, NULL, NULL);
+        op->delivery_result.sequence = delivery->sequence;
+        op->delivery_result.state = state;
+        op->delivery_result.attempts = 1;
+        run(fixture, op);
+        store_op_free(op);
+    }
+    store_op_free(list);
+}
+
+static void finished_jobs_are_pruned_with_all_that_is_theirs_once_their_callbacks_are_over(void **state)
 {
     struct fixture *fixture = *state;
     static const char *const ids[] = {"a", "b", "c"};
@@ -416,17 +444,14 @@ static void finished_jobs_are_pruned_with_all_that_is_theirs(void **state)
         job_free(job);
     }
     submit_plain(fixture, "d");
-    struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
-    op->tick.now_ms = clock_now_ms();
-    op->tick.prune_completed_before_ms = op->tick.now_ms + 1000;
-    run(fixture, op);
-    assert_int_equal(op->tick.pruned_count, 2);
-    store_op_free(op);
+    assert_int_equal(prune_completed(fixture), 0);
+    end_deliveries(fixture, STORE_DELIVERY_DONE);
+    assert_int_equal(prune_completed(fixture), 2);
     assert_null(get(fixture, "a"));
     assert_null(get(fixture, "c"));
     assert_int_equal(state_of(fixture, "b"), JOB_FAILED);
     assert_int_equal(state_of(fixture, "d"), JOB_PENDING);
-    op = store_op_new(STORE_DELIVERY_LIST, NULL, NULL);
+    struct store_op *op = store_op_new(STORE_DELIVERY_LIST, NULL, NULL);
     op->delivery_list.state = -1;
     op->delivery_list.limit = 10;
     run(fixture, op);
@@ -611,7 +636,7 @@ int main(void)
         TEST(cancelling_takes_a_waiting_job_and_marks_a_running_one),
         TEST(retry_runs_a_failed_job_from_its_first_attempt),
         TEST(the_queue_has_a_limit_but_known_ids_are_answered),
-        TEST(finished_jobs_are_pruned_with_all_that_is_theirs),
+        TEST(finished_jobs_are_pruned_with_all_that_is_theirs_once_their_callbacks_are_over),
         TEST(a_delivery_is_handed_out_once_until_its_time),
         TEST(many_operations_share_a_commit),
         TEST(a_second_host_on_the_folder_is_refused),
