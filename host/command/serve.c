@@ -35,9 +35,12 @@ struct host {
 
 static int make_folder(const char *path, struct error *error)
 {
-    if (mkdir(path, 0750) == 0 || errno == EEXIST)
-        return 0;
-    return error_set(error, "state_folder", false, "%s can't be made: %s", path, strerror(errno));
+    struct stat status;
+    if (mkdir(path, 0750) != 0 && errno != EEXIST)
+        return error_set(error, "state_folder", false, "%s can't be made: %s", path, strerror(errno));
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return error_set(error, "state_folder", false, "%s: not a folder; move it away, or set [host] state", path);
+    return 0;
 }
 
 static void clean_old_work(uv_work_t *request)
@@ -243,8 +246,10 @@ int command_serve(int count, char **arguments)
         command_print_error(&error);
         if (host.store)
             store_close(host.store);
-        if (!host.dispatch)
+        if (!host.dispatch) {
             uv_run(&host.loop, UV_RUN_DEFAULT); /* lets the store's handle close */
+            uv_loop_close(&host.loop);
+        }
         config_problems_clear(&problems);
         free_host(&host);
         return EXIT_WRONG_USE;

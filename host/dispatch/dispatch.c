@@ -146,8 +146,10 @@ static void on_loaded(uv_work_t *request, int status)
         dispatch_finish_cancelled(active);
     else if (error_is_set(&loading->error))
         dispatch_finish_error(active, &loading->error);
-    else
+    else if (is_open(lane))
         queue(active);
+    else
+        dispatch_release(active);
     free(loading->repro_id);
     free(loading);
     dispatch_pump(lane);
@@ -574,6 +576,7 @@ void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_dra
     if (dispatch->draining)
         return;
     dispatch->draining = true;
+    dispatch->drain_until_ns = clock_monotonic_ns() + timeout_ms * 1000000;
     dispatch->on_drained = on_drained;
     dispatch->drained_client = client;
     uv_timer_stop(&dispatch->tick_timer);

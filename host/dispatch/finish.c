@@ -139,6 +139,18 @@ static void try_again_later(struct dispatch *dispatch, struct store_op *op)
     uv_timer_start(&repeat->timer, on_repeat, STORE_RETRY_MS, 0);
 }
 
+/* A host that must stop can't wait for space: in the store the job still runs, so the next start runs it again. */
+static void give_end_up(struct active *active, struct store_op *op)
+{
+    struct dispatch *dispatch = active->lane->dispatch;
+    log_write(LOG_LEVEL_ERROR, "store", active->job->id, "the job's end can't be written before this host stops; it runs again at the next start: %s",
+              op->error.message);
+    dispatch->pending_ops--;
+    store_op_free(op);
+    dispatch_forget(active);
+    dispatch_check_drained(dispatch);
+}
+
 static void on_finished(struct store_op *op, void *client)
 {
     struct active *active = client;
@@ -146,6 +158,10 @@ static void on_finished(struct store_op *op, void *client)
     struct dispatch *dispatch = lane->dispatch;
     if (error_is_set(&op->error)) {
         dispatch->store_errors++;
+        if (dispatch->draining && clock_monotonic_ns() >= dispatch->drain_until_ns) {
+            give_end_up(active, op);
+            return;
+        }
         log_write(LOG_LEVEL_ERROR, "store", active->job->id, "the job's end is not on disk yet, and is tried again: %s", op->error.message);
         error_clear(&op->error);
         try_again_later(dispatch, op);

@@ -65,6 +65,7 @@ struct dispatch {
     bool ticking;
     int open_timers;
     bool draining, closing;
+    int64_t drain_until_ns;
     bool was_busy; /* since the last tick */
     size_t open_pools;
     void (*on_drained)(void *client);

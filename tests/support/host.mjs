@@ -65,13 +65,13 @@ export function run(args, { env = {}, input, cwd } = {}) {
 export class Host {
   constructor(t, options = {}) {
     this.t = t;
+    t?.after(() => this.stop()); // before its folder goes
     this.folder = options.folder ?? temporaryFolder(t);
     this.state = join(this.folder, 'state');
     this.plugins = Array.isArray(options.plugins) ? pluginFolder(this.folder, options.plugins) : options.plugins ?? join(build, 'plugins');
     this.conf = confFolder(this.folder, options.conf ?? {});
     this.env = options.env ?? {};
     this.log = '';
-    t?.after(() => this.stop());
   }
 
   async start() {
