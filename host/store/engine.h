@@ -19,6 +19,8 @@ struct store_engine_type {
     /* After it returned 0, all is on disk. */
     int (*commit)(struct store_engine *engine, struct error *error);
     void (*rollback)(struct store_engine *engine);
+    /* Nothing to do for a while: give memory back. */
+    void (*rest)(struct store_engine *engine);
     void (*close)(struct store_engine *engine);
 };
 

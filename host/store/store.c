@@ -10,6 +10,7 @@
 
 #define STORE_LAZY_NS 20000000
 #define STORE_BATCH_MAX 2000
+#define REST_BATCHES 3
 
 struct op_list {
     struct store_op *first, *last;
@@ -26,6 +27,7 @@ struct store {
     size_t urgent; /* operations in waiting that aren't lazy */
     struct op_list done;
     bool stopping;
+    unsigned quiet_batches; /* the thread's own */
     struct store_stats stats;
 };
 
@@ -82,6 +84,15 @@ static void wait_for_work(struct store *store)
     }
 }
 
+/* A tick comes each second even where nothing happens: REST_BATCHES of one operation in a row are a quiet time. */
+static void rest_when_quiet(struct store *store, size_t batch_count)
+{
+    if (batch_count > 1)
+        store->quiet_batches = 0;
+    else if (++store->quiet_batches == REST_BATCHES)
+        store->engine->type->rest(store->engine);
+}
+
 static struct op_list take_batch(struct store *store)
 {
     struct op_list batch = {0};
@@ -111,6 +122,7 @@ static void *store_thread(void *client)
             continue;
         pthread_mutex_unlock(&store->mutex);
         run_batch(store, batch.first);
+        rest_when_quiet(store, batch.count);
         pthread_mutex_lock(&store->mutex);
 
         store->stats.commits++;
