@@ -42,8 +42,8 @@ void cause_describe(const struct cause_facts *facts, struct error *error)
     if (facts->last_words && facts->last_words[0])
         snprintf(words, sizeof words, "; its last words: %s", facts->last_words);
     if (facts->signal == 0) {
-        error_set(error, "worker_exited", true, "the plugin %s ended its process with exit code %d%s%s", name, facts->exit_code,
-                  when(facts), words);
+        error_set(error, "worker_exited", true, "the plugin %s ended its process with exit code %d%s%s", name,
+                  facts->exit_code, when(facts), words);
         return;
     }
     if (memory_was_spent(facts)) {
@@ -53,18 +53,21 @@ void cause_describe(const struct cause_facts *facts, struct error *error)
         return;
     }
     if (facts->signal == SIGXFSZ) {
-        error_set(error, "worker_disk", true, "the plugin %s wrote a file beyond its limit of %lld MB%s; raise [plugin %s] disk", name,
+        error_set(error, "worker_disk", true,
+                  "the plugin %s wrote a file beyond its limit of %lld MB%s; raise [plugin %s] disk", name,
                   (long long)(facts->spec->file_bytes >> 20), when(facts), name);
         return;
     }
     if (facts->signal == SIGKILL) {
         error_set(error, "worker_crashed", true,
-                  "the plugin %s was killed (SIGKILL)%s, and not by exportd: the kernel may have been out of memory (dmesg)%s", name,
-                  when(facts), words);
+                  "the plugin %s was killed (SIGKILL)%s, and not by exportd: the kernel may have been out of memory "
+                  "(dmesg)%s",
+                  name, when(facts), words);
         return;
     }
     char detail[128];
     describe_detail(facts, detail, sizeof detail);
-    error_set(error, "worker_crashed", true, "the plugin %s crashed: SIG%s (%s)%s%s%s", name, signal_name(facts->signal),
-              sigdescr_np(facts->signal) ? sigdescr_np(facts->signal) : "unknown signal", detail, when(facts), words);
+    error_set(error, "worker_crashed", true, "the plugin %s crashed: SIG%s (%s)%s%s%s", name,
+              signal_name(facts->signal), sigdescr_np(facts->signal) ? sigdescr_np(facts->signal) : "unknown signal",
+              detail, when(facts), words);
 }

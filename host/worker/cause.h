@@ -13,13 +13,13 @@
 
 struct cause_facts {
     const struct worker_spec *spec;
-    bool loaded;                    /* READY had come */
+    bool loaded; /* READY had come */
     bool in_job;
     int exit_code;
-    int signal;                     /* 0: it exited */
+    int signal; /* 0: it exited */
     bool has_crash;
     struct wire_crash crash;
-    const char *last_words;         /* the end of its standard error, or "" */
+    const char *last_words; /* the end of its standard error, or "" */
 };
 
 /* Fills error (worker_crashed, worker_exited, worker_memory) for a worker that ended by itself. */

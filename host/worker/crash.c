@@ -62,7 +62,8 @@ void crash_install(int fd)
     sigaltstack(&stack, NULL);
     static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS, SIGXFSZ, SIGTRAP};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        struct sigaction action = {.sa_sigaction = on_fatal_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
+        struct sigaction action = {.sa_sigaction = on_fatal_signal,
+                                   .sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND};
         sigaction(signals[i], &action, NULL);
     }
 }

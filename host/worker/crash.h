@@ -1,8 +1,8 @@
 /*
  * worker/crash.h: says how a plugin crashed.
  *
- * Handlers for the fatal signals, on a stack of their own, send one CRASH frame and then let the signal have its way. So
- * the job's error can tell a stack overflow or spent memory from a plain bad pointer.
+ * Handlers for the fatal signals, on a stack of their own, send one CRASH frame and then let the signal have its way.
+ * So the job's error can tell a stack overflow or spent memory from a plain bad pointer.
  */
 #ifndef EXPORTD_WORKER_CRASH_H
 #define EXPORTD_WORKER_CRASH_H

@@ -64,10 +64,11 @@ static int check_not_writable(const char *path, const char *what, const struct s
                          "%s: the %s may be written by group %u (mode %04o); run: chmod g-w '%s'", path, what,
                          (unsigned)status->st_gid, (unsigned)status->st_mode & 07777u, path);
     if (status->st_uid != 0 && status->st_uid != geteuid())
-        return error_set(error, "plugin_writable", false,
-                         "%s: the %s belongs to user %u, who may change it at any time; it must belong to root or to the "
-                         "user that runs exportd; run: chown root '%s'",
-                         path, what, (unsigned)status->st_uid, path);
+        return error_set(
+            error, "plugin_writable", false,
+            "%s: the %s belongs to user %u, who may change it at any time; it must belong to root or to the "
+            "user that runs exportd; run: chown root '%s'",
+            path, what, (unsigned)status->st_uid, path);
     return 0;
 }
 
@@ -109,14 +110,17 @@ static int check_elf(const char *path, struct error *error)
         return error_set(error, "plugin_not_shared_object", false,
                          "%s: not a shared object (no ELF header); build it with: cc -shared -fPIC", path);
     /* e_type and e_machine lie at the same place in 32-bit and 64-bit files. */
-    if (header.e_machine != HOST_MACHINE || header.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
-        return error_set(error, "plugin_architecture", false, "%s: made for %s, and this host runs on %s; build it here",
-                         path, machine_name(header.e_machine), machine_name(HOST_MACHINE));
+    if (header.e_machine != HOST_MACHINE ||
+        header.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
+        return error_set(error, "plugin_architecture", false,
+                         "%s: made for %s, and this host runs on %s; build it here", path,
+                         machine_name(header.e_machine), machine_name(HOST_MACHINE));
     /* Cut short by a copy that broke off, it would crash the dynamic linker. Section headers lie at a file's end. */
     uint64_t end = header.e_shoff + (uint64_t)header.e_shnum * header.e_shentsize;
     if (sizeof(void *) == 8 && count == (ssize_t)sizeof header && has_size && end > (uint64_t)status.st_size)
-        return error_set(error, "plugin_not_shared_object", false, "%s: cut short: %lld bytes, and its header speaks of %llu; copy it again",
-                         path, (long long)status.st_size, (unsigned long long)end);
+        return error_set(error, "plugin_not_shared_object", false,
+                         "%s: cut short: %lld bytes, and its header speaks of %llu; copy it again", path,
+                         (long long)status.st_size, (unsigned long long)end);
     if (header.e_type != ET_DYN)
         return error_set(error, "plugin_not_shared_object", false,
                          "%s: an ELF file, but not a shared object; build it with: cc -shared -fPIC", path);
@@ -142,13 +146,14 @@ static int explain(const char *path, struct error *error)
 static int check_block(const char *path, const struct exportd_block *block, struct error *error)
 {
     if (block->magic != EXPORTD_ABI_MAGIC)
-        return error_set(error, "plugin_no_block", false,
-                         "%s: its exportd_plugin_block doesn't begin with the magic word; define it with EXPORTD_PLUGIN()",
-                         path);
+        return error_set(
+            error, "plugin_no_block", false,
+            "%s: its exportd_plugin_block doesn't begin with the magic word; define it with EXPORTD_PLUGIN()", path);
     if (block->abi_major != EXPORTD_ABI_MAJOR)
-        return error_set(error, block->abi_major > EXPORTD_ABI_MAJOR ? "plugin_abi_too_new" : "plugin_abi_too_old", false,
-                         "%s: built for plugin ABI %u.%u, and this host speaks %d.%d; rebuild it, or install a host that fits",
-                         path, block->abi_major, block->abi_minor, EXPORTD_ABI_MAJOR, EXPORTD_ABI_MINOR);
+        return error_set(
+            error, block->abi_major > EXPORTD_ABI_MAJOR ? "plugin_abi_too_new" : "plugin_abi_too_old", false,
+            "%s: built for plugin ABI %u.%u, and this host speaks %d.%d; rebuild it, or install a host that fits",
+            path, block->abi_major, block->abi_minor, EXPORTD_ABI_MAJOR, EXPORTD_ABI_MINOR);
     if (block->abi_minor > EXPORTD_ABI_MINOR)
         return error_set(error, "plugin_abi_too_new", false,
                          "%s: built for plugin ABI %u.%u, and this host speaks %d.%d; upgrade the host", path,
@@ -158,11 +163,13 @@ static int check_block(const char *path, const struct exportd_block *block, stru
         block->plugin_size < offsetof(struct exportd_plugin, destroy) + sizeof(void *) ||
         block->plugin_size > 65536 || block->task_size < sizeof(struct exportd_task) || block->task_size > 4096 ||
         block->option_size < sizeof(struct exportd_option) || block->option_size > 4096)
-        return error_set(error, "plugin_invalid", false, "%s: the sizes in its block can't be right; rebuild it", path);
+        return error_set(error, "plugin_invalid", false, "%s: the sizes in its block can't be right; rebuild it",
+                         path);
     return 0;
 }
 
-/* Copies an array whose elements have the plugin's size into one with ours. name_offset: of the string that ends it by NULL. */
+/* Copies an array whose elements have the plugin's size into one with ours. name_offset: of the string that ends it
+ * by NULL. */
 static void *copy_items(const void *items, size_t item_size, size_t own_size, size_t name_offset, size_t *count)
 {
     *count = 0;
@@ -197,10 +204,11 @@ int loader_open(const char *path, struct loader_plugin *plugin, struct error *er
 
     const struct exportd_block *block = lt_dlsym(handle, "exportd_plugin_block");
     if (!block)
-        return error_set(error, "plugin_no_block", false,
-                         "%s: a shared object, but no exportd plugin: it exports no exportd_plugin_block; end its source "
-                         "with EXPORTD_PLUGIN(…)",
-                         path);
+        return error_set(
+            error, "plugin_no_block", false,
+            "%s: a shared object, but no exportd plugin: it exports no exportd_plugin_block; end its source "
+            "with EXPORTD_PLUGIN(…)",
+            path);
     if (check_block(path, block, error) != 0)
         return -1;
 
@@ -246,9 +254,10 @@ json_t *loader_manifest(const struct loader_plugin *plugin)
         json_array_append_new(tasks, task_manifest(&plugin->tasks[i]));
     for (size_t i = 0; i < plugin->option_count; i++) {
         const struct exportd_option *option = &plugin->options[i];
-        json_array_append_new(options, json_pack("{s:o, s:i, s:o, s:o, s:b}", "name", text_or_null(option->name), "type",
-                                                 (int)option->type, "default", text_or_null(option->default_value),
-                                                 "help", text_or_null(option->help), "required", option->required != 0));
+        json_array_append_new(options,
+                              json_pack("{s:o, s:i, s:o, s:o, s:b}", "name", text_or_null(option->name), "type",
+                                        (int)option->type, "default", text_or_null(option->default_value), "help",
+                                        text_or_null(option->help), "required", option->required != 0));
     }
     if (plugin->plugin.grants & EXPORTD_GRANT_NETWORK)
         json_array_append_new(grants, json_string("network"));
@@ -259,6 +268,6 @@ json_t *loader_manifest(const struct loader_plugin *plugin)
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:[ii], s:o, s:o, s:o, s:o}", "name",
                      text_or_null(plugin->plugin.name), "version", text_or_null(plugin->plugin.version), "summary",
                      text_or_null(plugin->plugin.summary), "licence", text_or_null(plugin->plugin.licence), "sdk",
-                     text_or_null(plugin->sdk_version), "abi", (int)plugin->abi_major, (int)plugin->abi_minor, "tasks",
-                     tasks, "options", options, "grants", grants, "secrets", secrets);
+                     text_or_null(plugin->sdk_version), "abi", (int)plugin->abi_major, (int)plugin->abi_minor,
+                     "tasks", tasks, "options", options, "grants", grants, "secrets", secrets);
 }

@@ -35,11 +35,12 @@ struct loader_plugin {
 /* Checks who may write the file and its folder, without opening it as a library. Returns 0 or -1 with error set. */
 int loader_check_file(const char *path, struct error *error);
 
-/* Maps path with all its symbols bound, and fills *plugin. Returns 0, or -1 with one of the codes above. The object stays
- * mapped until the process ends. */
+/* Maps path with all its symbols bound, and fills *plugin. Returns 0, or -1 with one of the codes above. The object
+ * stays mapped until the process ends. */
 int loader_open(const char *path, struct loader_plugin *plugin, struct error *error);
 
-/* The manifest as a new JSON object: name, version, summary, licence, sdk, abi, tasks[], options[], grants[], secrets[]. */
+/* The manifest as a new JSON object: name, version, summary, licence, sdk, abi, tasks[], options[], grants[],
+ * secrets[]. */
 json_t *loader_manifest(const struct loader_plugin *plugin);
 
 #endif

@@ -31,12 +31,14 @@ int main(int argc, char **argv)
 {
     struct stat status;
     if (fstat(WIRE_FD, &status) != 0 || !S_ISSOCK(status.st_mode)) {
-        fprintf(stderr, "exportd-worker is started by exportd; to try a plugin, use: exportd run ROUTE, or exportd test FILE\n");
+        fprintf(
+            stderr,
+            "exportd-worker is started by exportd; to try a plugin, use: exportd run ROUTE, or exportd test FILE\n");
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (argc > 1 && getppid() != (pid_t)strtol(argv[1], NULL, 10))
-        return 0; /* the host died in between */
+        return 0;                        /* the host died in between */
     fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC); /* what a plugin starts has no business there */
     close_range(WIRE_FD + 1, ~0u, 0);
     return runtime_main(WIRE_FD);

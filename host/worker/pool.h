@@ -1,8 +1,8 @@
 /*
  * worker/pool.h: the warm workers of one plugin.
  *
- * Grown on demand up to `workers`, one at a time as jobs come; shrunk when idle; each worker replaced after `recycle` jobs. The pool
- * holds no queue: whoever has a job asks for a slot first. Loop thread only.
+ * Grown on demand up to `workers`, one at a time as jobs come; shrunk when idle; each worker replaced after `recycle`
+ * jobs. The pool holds no queue: whoever has a job asks for a slot first. Loop thread only.
  */
 #ifndef EXPORTD_WORKER_POOL_H
 #define EXPORTD_WORKER_POOL_H
@@ -27,7 +27,8 @@ struct pool_job {
 struct pool_events {
     void (*log)(void *client, uint64_t lease, enum exportd_log_level level, const char *text);
     void (*progress)(void *client, uint64_t lease, double fraction, const char *stage);
-    /* Called once for each job that pool_start() took. outcome->folder, where there is one, is the receiver's to remove. */
+    /* Called once for each job that pool_start() took. outcome->folder, where there is one, is the receiver's to
+     * remove. */
     void (*finished)(void *client, const struct worker_outcome *outcome);
     /* A slot has come free. */
     void (*free_slot)(void *client);
@@ -57,7 +58,8 @@ bool pool_interrupt(struct pool *pool, uint64_t lease, const char *code, bool re
 /* Some times a second: limits, idle workers. */
 void pool_watch(struct pool *pool);
 
-/* Ends all workers; busy ones are killed, their jobs finish as crashed. Then on_empty(client), and the pool is freed. */
+/* Ends all workers; busy ones are killed, their jobs finish as crashed. Then on_empty(client), and the pool is freed.
+ */
 void pool_close(struct pool *pool, void (*on_empty)(void *client), void *client);
 
 struct pool_stats pool_stats(const struct pool *pool);

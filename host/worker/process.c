@@ -1,9 +1,8 @@
-#include "worker/process.h"
+#include "worker/internal.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/cause.h"
-#include "worker/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,43 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define START_LIMIT_NS 20000000000LL        /* to READY */
-#define SAID_MAX ((int64_t)64 << 20)        /* on standard error, by one worker between two jobs */
-#define FRAMES_MAX ((int64_t)16 << 20)      /* besides the result, for one job */
-#define LAST_WORDS_MAX 400
+#define START_LIMIT_NS 20000000000LL /* to READY */
+#define SAID_MAX ((int64_t)64 << 20) /* on standard error, by one worker between two jobs */
 #define NAME_COUNTER_TEXT_MAX 64
-
-enum state { STARTING, READY, ENDING, DEAD };
-
-struct worker_process {
-    const struct worker_spec *spec;
-    const struct worker_events *events;
-    void *client;
-    uv_process_t process;
-    uv_pipe_t pipe;   /* the socket pair */
-    uv_pipe_t speech; /* its standard error */
-    int open_handles;
-    enum state state;
-    bool exited;
-    int64_t exit_code;
-    int exit_signal;
-    char *folder; /* of this worker, in work_folder */
-
-    char *input; /* a frame that has not come in whole */
-    size_t input_length, input_size;
-
-    uint64_t lease; /* of the current job; 0: idle */
-    char job_folder[64];
-    int jobs;
-    int64_t started_ns, deadline_ns, kill_ns, idle_since_ns;
-    int64_t frame_bytes, said_bytes;
-    struct error verdict; /* why the host ends it, or how it ended; empty: as asked */
-    bool has_crash;
-    struct wire_crash crash;
-    char last_words[LAST_WORDS_MAX];
-    size_t last_words_length;
-    int64_t resident_bytes;
-};
 
 static void kill_all(struct worker_process *worker, int number)
 {
@@ -61,15 +26,14 @@ static void kill_all(struct worker_process *worker, int number)
         uv_process_kill(&worker->process, number);
 }
 
-/* A rule was broken: this worker does nothing more. */
-static void condemn(struct worker_process *worker, const char *code, const char *message)
+void worker_condemn(struct worker_process *worker, const char *code, const char *message)
 {
     error_set(&worker->verdict, code, true, "the plugin %s %s", worker->spec->name, message);
     worker->state = ENDING;
     kill_all(worker, SIGKILL);
 }
 
-static void finish_job(struct worker_process *worker, struct worker_outcome *outcome)
+void worker_finish_job(struct worker_process *worker, struct worker_outcome *outcome)
 {
     outcome->lease = worker->lease;
     worker->lease = 0;
@@ -110,7 +74,8 @@ static void judge_end(struct worker_process *worker)
     cause_describe(&facts, &worker->verdict);
 }
 
-/* Both the exit was seen and the pipe is read to its end, so that what it sent just before (a result, a crash note) still counts. */
+/* Both the exit was seen and the pipe is read to its end, so that what it sent just before (a result, a crash note)
+ * still counts. */
 static void bury(struct worker_process *worker)
 {
     if (worker->state == DEAD || !worker->exited || uv_is_active((uv_handle_t *)&worker->pipe))
@@ -121,7 +86,7 @@ static void bury(struct worker_process *worker)
         struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
                                          .error = worker->verdict,
                                          .crashed = true};
-        finish_job(worker, &outcome);
+        worker_finish_job(worker, &outcome);
     }
     worker->events->gone(worker->client, worker, &worker->verdict);
     uv_close((uv_handle_t *)&worker->process, on_closed);
@@ -140,236 +105,6 @@ static void on_process_exit(uv_process_t *process, int64_t exit_code, int number
     bury(worker);
 }
 
-static void on_log(struct worker_process *worker, const char *payload, size_t length)
-{
-    if (length < 1)
-        return;
-    int level = payload[0] >= EXPORTD_DEBUG && payload[0] <= EXPORTD_ERROR ? payload[0] : EXPORTD_INFO;
-    char text[2049];
-    snprintf(text, sizeof text, "%.*s", (int)(length - 1 < 2048 ? length - 1 : 2048), payload + 1);
-    worker->events->log(worker->client, worker, (enum exportd_log_level)level, text);
-}
-
-static void on_progress(struct worker_process *worker, const char *payload, size_t length)
-{
-    double fraction;
-    if (length < sizeof fraction)
-        return;
-    memcpy(&fraction, payload, sizeof fraction);
-    if (!(fraction >= 0 && fraction <= 1))
-        return;
-    char stage[256];
-    size_t stage_length = length - sizeof fraction;
-    snprintf(stage, sizeof stage, "%.*s", (int)(stage_length < 200 ? stage_length : 200), payload + sizeof fraction);
-    worker->events->progress(worker->client, worker, fraction, stage);
-}
-
-static void on_ready(struct worker_process *worker, const char *payload, size_t length)
-{
-    json_t *ready = json_loadb(payload, length, JSON_REJECT_DUPLICATES, NULL);
-    json_t *manifest = json_object_get(ready, "manifest");
-    if (worker->state != STARTING || !json_is_object(manifest)) {
-        condemn(worker, "worker_protocol", "sent a greeting that can't be read");
-    } else {
-        worker->state = READY;
-        worker->events->ready(worker->client, worker, manifest, json_object_get(ready, "sandbox"));
-    }
-    json_decref(ready);
-}
-
-static void on_refused(struct worker_process *worker, const char *payload, size_t length)
-{
-    json_t *refusal = json_loadb(payload, length, 0, NULL);
-    const char *code = json_string_value(json_object_get(refusal, "code"));
-    const char *message = json_string_value(json_object_get(refusal, "message"));
-    error_set(&worker->verdict, code ? code : "worker_protocol", true, "%s", message ? message : "the plugin can't be loaded");
-    json_decref(refusal);
-    worker->state = ENDING;
-    worker->events->refused(worker->client, worker, &worker->verdict);
-}
-
-static void set_outcome(struct worker_outcome *outcome, json_t *rest)
-{
-    if (outcome->status == EXPORTD_OK)
-        return;
-    const char *code = json_string_value(json_object_get(rest, "code"));
-    const char *message = json_string_value(json_object_get(rest, "message"));
-    error_set(&outcome->error, code ? code : "task_failed", outcome->status == EXPORTD_RETRY, "%s",
-              message ? message : "the plugin gave no reason");
-}
-
-static bool artifacts_are_well_formed(const json_t *artifacts)
-{
-    size_t index;
-    json_t *entry;
-    json_array_foreach(artifacts, index, entry) {
-        if (!json_is_string(json_object_get(entry, "path")) || !json_is_string(json_object_get(entry, "name")) ||
-            !json_is_string(json_object_get(entry, "media_type")))
-            return false;
-    }
-    return true;
-}
-
-static void on_result(struct worker_process *worker, const char *payload, size_t length)
-{
-    struct wire_result head;
-    if (length < sizeof head) {
-        condemn(worker, "worker_protocol", "sent a result that can't be read");
-        return;
-    }
-    memcpy(&head, payload, sizeof head);
-    const char *body = payload + sizeof head;
-    size_t body_length = length - sizeof head;
-    if (head.status > EXPORTD_FAIL || head.result_length > body_length) {
-        condemn(worker, "worker_protocol", "sent a result that can't be read");
-        return;
-    }
-    struct worker_outcome outcome = {.status = (enum exportd_status)head.status};
-    json_t *result = head.result_length ? json_loadb(body, head.result_length, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    json_t *rest = body_length > head.result_length
-                       ? json_loadb(body + head.result_length, body_length - head.result_length, JSON_REJECT_DUPLICATES, NULL)
-                       : NULL;
-    json_t *artifacts = json_object_get(rest, "artifacts");
-    char job_path[4096];
-    if ((head.result_length && !json_is_object(result)) || (body_length > head.result_length && !json_is_object(rest)) ||
-        !artifacts_are_well_formed(artifacts)) {
-        condemn(worker, "worker_protocol", "sent a result that is no JSON");
-    } else {
-        set_outcome(&outcome, rest);
-        if ((int64_t)head.result_length > worker->spec->max_result_bytes) {
-            outcome.status = EXPORTD_FAIL;
-            error_set(&outcome.error, "result_too_large", false,
-                      "the result has %u bytes, and the limit is %lld; raise [jobs] max_result, or hand large things over as artifacts",
-                      head.result_length, (long long)worker->spec->max_result_bytes);
-        }
-        if (worker->state == ENDING && error_is_set(&worker->verdict) && outcome.status != EXPORTD_OK) {
-            /* It was told to stop, and did: the host's reason is the one that counts. */
-            outcome.error = worker->verdict;
-            outcome.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
-        }
-        if (outcome.status == EXPORTD_OK && head.result_length > 0) {
-            outcome.result = body;
-            outcome.result_length = head.result_length;
-        }
-        outcome.artifacts = artifacts;
-        if (head.used_workspace) {
-            snprintf(job_path, sizeof job_path, "%s/%s", worker->folder, worker->job_folder);
-            outcome.folder = job_path;
-        }
-        finish_job(worker, &outcome);
-    }
-    json_decref(result);
-    json_decref(rest);
-}
-
-/* Returns false where the worker is condemned. */
-static bool on_frame(struct worker_process *worker, const struct wire_header *header, const char *payload)
-{
-    bool of_job = worker->lease != 0 && header->lease == worker->lease;
-    switch (header->type) {
-    case WIRE_READY:
-        on_ready(worker, payload, header->length);
-        break;
-    case WIRE_REFUSED:
-        on_refused(worker, payload, header->length);
-        break;
-    case WIRE_CRASH:
-        if (header->length == sizeof worker->crash) {
-            memcpy(&worker->crash, payload, sizeof worker->crash);
-            worker->has_crash = true;
-        }
-        break;
-    case WIRE_LOG:
-        on_log(worker, payload, header->length);
-        break;
-    case WIRE_PROGRESS:
-        if (of_job)
-            on_progress(worker, payload, header->length);
-        break;
-    case WIRE_RESULT:
-        if (of_job)
-            on_result(worker, payload, header->length);
-        break;
-    default:
-        condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
-    }
-    return strcmp(worker->verdict.code, "worker_protocol") != 0;
-}
-
-static bool header_is_possible(struct worker_process *worker, const struct wire_header *header)
-{
-    int64_t limit = header->type == WIRE_RESULT ? worker->spec->max_result_bytes + (16 << 20) : 1 << 20;
-    if (header->type < WIRE_READY || header->type > WIRE_CRASH || (int64_t)header->length > ((int64_t)1 << 31)) {
-        condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
-        return false;
-    }
-    if ((int64_t)header->length > limit) {
-        if (header->type == WIRE_RESULT)
-            condemn(worker, "result_too_large", "sent a result far beyond [jobs] max_result");
-        else
-            condemn(worker, "worker_protocol", "wrote garbage into its connection with the host");
-        return false;
-    }
-    return true;
-}
-
-/* Handles the whole frames in bytes; returns how many bytes they took. */
-static size_t take_frames(struct worker_process *worker, const char *bytes, size_t length)
-{
-    size_t taken = 0;
-    struct wire_header header;
-    while (length - taken >= sizeof header) {
-        memcpy(&header, bytes + taken, sizeof header);
-        if (!header_is_possible(worker, &header))
-            return length;
-        if (length - taken - sizeof header < header.length)
-            break;
-        worker->frame_bytes += header.type == WIRE_RESULT ? 0 : header.length + (int64_t)sizeof header;
-        if (worker->frame_bytes > FRAMES_MAX) {
-            condemn(worker, "worker_flooded", "flooded its connection with the host");
-            return length;
-        }
-        bool go_on = on_frame(worker, &header, bytes + taken + sizeof header);
-        taken += sizeof header + header.length;
-        if (!go_on)
-            return length;
-    }
-    return taken;
-}
-
-static void keep_input(struct worker_process *worker, const char *bytes, size_t length)
-{
-    if (worker->input_length + length > worker->input_size) {
-        size_t size = worker->input_size ? worker->input_size : 4096;
-        while (size < worker->input_length + length)
-            size *= 2;
-        worker->input = memory_resized(worker->input, size, 1);
-        worker->input_size = size;
-    }
-    memcpy(worker->input + worker->input_length, bytes, length);
-    worker->input_length += length;
-}
-
-static void on_bytes(struct worker_process *worker, const char *bytes, size_t length)
-{
-    if (worker->input_length == 0) {
-        size_t taken = take_frames(worker, bytes, length);
-        if (taken < length)
-            keep_input(worker, bytes + taken, length - taken);
-        return;
-    }
-    keep_input(worker, bytes, length);
-    size_t taken = take_frames(worker, worker->input, worker->input_length);
-    worker->input_length -= taken;
-    if (worker->input_length > 0)
-        memmove(worker->input, worker->input + taken, worker->input_length);
-    else if (worker->input_size > 262144) {
-        free(worker->input);
-        worker->input = NULL;
-        worker->input_size = 0;
-    }
-}
-
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)handle;
@@ -383,7 +118,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct worker_process *worker = stream->data;
     if (count > 0) {
-        on_bytes(worker, buffer->base, (size_t)count);
+        worker_take_bytes(worker, buffer->base, (size_t)count);
         return;
     }
     if (count == 0)
@@ -405,7 +140,7 @@ static void on_speech(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
     }
     worker->said_bytes += count;
     if (worker->said_bytes > SAID_MAX && worker->state != ENDING) {
-        condemn(worker, "worker_flooded", "wrote more than 64 MB to its standard error");
+        worker_condemn(worker, "worker_flooded", "wrote more than 64 MB to its standard error");
         return;
     }
     /* The last words of a process that dies say why: an assertion, a C++ exception, a sanitizer. */
@@ -438,7 +173,8 @@ static void on_written(uv_write_t *request, int status)
     free(request);
 }
 
-static void send_frame(struct worker_process *worker, uint32_t type, uint64_t lease, const uv_buf_t *parts, unsigned count)
+static void send_frame(struct worker_process *worker, uint32_t type, uint64_t lease, const uv_buf_t *parts,
+                       unsigned count)
 {
     size_t length = 0;
     for (unsigned i = 0; i < count; i++)
@@ -469,10 +205,10 @@ static void send_configuration(struct worker_process *worker)
 {
     const struct worker_spec *spec = worker->spec;
     json_t *configuration = json_pack(
-        "{s:b, s:s, s:O?, s:O?, s:O?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe, "plugin", spec->plugin_path,
-        "options", spec->options, "secrets", spec->secrets, "read", spec->read, "workspace", worker->folder, "network",
-        (int)spec->network, "exec", (int)spec->exec, "memory", (json_int_t)spec->memory_bytes, "file",
-        (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
+        "{s:b, s:s, s:O?, s:O?, s:O?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe, "plugin",
+        spec->plugin_path, "options", spec->options, "secrets", spec->secrets, "read", spec->read, "workspace",
+        worker->folder, "network", (int)spec->network, "exec", (int)spec->exec, "memory",
+        (json_int_t)spec->memory_bytes, "file", (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
     char *text = json_dumps(configuration, JSON_COMPACT);
     uv_buf_t part = uv_buf_init(text, (unsigned)strlen(text));
     send_frame(worker, WIRE_CONFIGURE, 0, &part, 1);
@@ -528,7 +264,7 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
     make_environment(environment, folder);
     char parent[NAME_COUNTER_TEXT_MAX];
     snprintf(parent, sizeof parent, "%d", (int)getpid());
-    char *arguments[] = {(char *)(uintptr_t)"exportd-worker", parent, (char *)(uintptr_t)spec->name, NULL};
+    char *arguments[] = {(char *)(uintptr_t) "exportd-worker", parent, (char *)(uintptr_t)spec->name, NULL};
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},
         {.flags = UV_IGNORE},
@@ -548,7 +284,8 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
     for (char **entry = environment; *entry; entry++)
         free(*entry);
     if (failed) {
-        error_set(error, "worker_start", true, "the worker %s can't be started: %s", spec->program, uv_strerror(failed));
+        error_set(error, "worker_start", true, "the worker %s can't be started: %s", spec->program,
+                  uv_strerror(failed));
         worker->state = DEAD;
         uv_close((uv_handle_t *)&worker->process, on_closed);
         uv_close((uv_handle_t *)&worker->pipe, on_closed);
@@ -563,8 +300,8 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
     return worker;
 }
 
-void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route, int attempt,
-                        const char *data, size_t data_length)
+void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route,
+                        int attempt, const char *data, size_t data_length)
 {
     worker->lease = lease;
     worker->idle_since_ns = 0;
@@ -578,7 +315,7 @@ void worker_process_run(struct worker_process *worker, uint64_t lease, const cha
     size_t length = json_dumpb(head, text, sizeof text - 1, JSON_COMPACT);
     json_decref(head);
     if (length == 0 || length > sizeof text - 1) {
-        condemn(worker, "worker_protocol", "could not be given the job: its id and route are too long");
+        worker_condemn(worker, "worker_protocol", "could not be given the job: its id and route are too long");
         return;
     }
     text[length] = '\0';
@@ -629,7 +366,7 @@ void worker_process_watch(struct worker_process *worker)
     if (worker->kill_ns && now_ns >= worker->kill_ns) {
         worker->kill_ns = 0;
         if (worker->state != ENDING)
-            condemn(worker, "worker_disconnected", "closed its connection with the host");
+            worker_condemn(worker, "worker_disconnected", "closed its connection with the host");
         else
             kill_all(worker, SIGKILL);
         return;
@@ -637,7 +374,7 @@ void worker_process_watch(struct worker_process *worker)
     if (worker->state == ENDING)
         return;
     if (worker->state == STARTING && now_ns - worker->started_ns > START_LIMIT_NS) {
-        condemn(worker, "worker_timeout", "was not loaded within 20 s");
+        worker_condemn(worker, "worker_timeout", "was not loaded within 20 s");
         return;
     }
     if (worker->lease == 0)
@@ -645,13 +382,16 @@ void worker_process_watch(struct worker_process *worker)
     worker->resident_bytes = read_resident_bytes(worker->process.pid);
     if (worker->spec->memory_bytes > 0 && worker->resident_bytes > worker->spec->memory_bytes) {
         char message[200];
-        snprintf(message, sizeof message, "used more memory (%lld MB) than its limit of %lld MB; raise [plugin %s] memory",
-                 (long long)(worker->resident_bytes >> 20), (long long)(worker->spec->memory_bytes >> 20), worker->spec->name);
-        condemn(worker, "worker_memory", message);
+        snprintf(message, sizeof message,
+                 "used more memory (%lld MB) than its limit of %lld MB; raise [plugin %s] memory",
+                 (long long)(worker->resident_bytes >> 20), (long long)(worker->spec->memory_bytes >> 20),
+                 worker->spec->name);
+        worker_condemn(worker, "worker_memory", message);
     } else if (worker->deadline_ns && now_ns >= worker->deadline_ns) {
         char message[256];
-        snprintf(message, sizeof message, "the plugin %s ran longer than its timeout of %.3g s; raise [plugin %s] timeout",
-                 worker->spec->name, (double)worker->spec->timeout_ms / 1000, worker->spec->name);
+        snprintf(message, sizeof message,
+                 "the plugin %s ran longer than its timeout of %.3g s; raise [plugin %s] timeout", worker->spec->name,
+                 (double)worker->spec->timeout_ms / 1000, worker->spec->name);
         worker_process_interrupt(worker, "worker_timeout", true, message);
     }
 }

@@ -1,9 +1,9 @@
 /*
  * worker/process.h: one worker process, from the host's side.
  *
- * Starts exportd-worker, configures it, hands it one job at a time, holds it to its limits (time, memory, what it may say), and
- * turns whatever it does, or however it dies, into one call of finished() per job. A worker that broke a rule is killed with
- * all that it started. Loop thread only.
+ * Starts exportd-worker, configures it, hands it one job at a time, holds it to its limits (time, memory, what it may
+ * say), and turns whatever it does, or however it dies, into one call of finished() per job. A worker that broke a
+ * rule is killed with all that it started. Loop thread only.
  */
 #ifndef EXPORTD_WORKER_PROCESS_H
 #define EXPORTD_WORKER_PROCESS_H
@@ -20,8 +20,8 @@ struct worker_process;
 
 /* What a worker is started with. Borrowed for as long as the worker lives. */
 struct worker_spec {
-    const char *name;          /* the plugin's, for messages */
-    const char *program;       /* the path of exportd-worker */
+    const char *name;    /* the plugin's, for messages */
+    const char *program; /* the path of exportd-worker */
     const char *plugin_path;
     json_t *options, *secrets; /* objects of text */
     json_t *read;              /* array of paths */
@@ -38,12 +38,12 @@ struct worker_spec {
 struct worker_outcome {
     uint64_t lease;
     enum exportd_status status;
-    struct error error;       /* unless EXPORTD_OK */
-    bool crashed;             /* the worker is lost: error says how */
-    const char *result;       /* JSON text of an object that was checked, or NULL */
+    struct error error; /* unless EXPORTD_OK */
+    bool crashed;       /* the worker is lost: error says how */
+    const char *result; /* JSON text of an object that was checked, or NULL */
     size_t result_length;
-    json_t *artifacts;        /* array of {path, name, media_type}, or NULL; unchecked but for its shape */
-    const char *folder;       /* of the job's workspace, where it used one, else NULL; whoever gets the call removes it */
+    json_t *artifacts;  /* array of {path, name, media_type}, or NULL; unchecked but for its shape */
+    const char *folder; /* of the job's workspace, where it used one, else NULL; whoever gets the call removes it */
 };
 
 struct worker_events {
@@ -53,7 +53,8 @@ struct worker_events {
     void (*refused)(void *client, struct worker_process *worker, const struct error *error);
     void (*log)(void *client, struct worker_process *worker, enum exportd_log_level level, const char *text);
     void (*progress)(void *client, struct worker_process *worker, double fraction, const char *stage);
-    /* The job that worker_process_run() started is over. The worker takes another unless worker_process_is_usable() denies it. */
+    /* The job that worker_process_run() started is over. The worker takes another unless worker_process_is_usable()
+     * denies it. */
     void (*finished)(void *client, struct worker_process *worker, const struct worker_outcome *outcome);
     /* The process is gone, and this was the last call; error says how where it wasn't asked to, else it is empty. */
     void (*gone)(void *client, struct worker_process *worker, const struct error *error);
@@ -64,8 +65,8 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
                                             const struct worker_events *events, void *client, struct error *error);
 
 /* Hands it a job; may be called before ready(). data: JSON text, copied where the pipe is full. Only when idle. */
-void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route, int attempt,
-                        const char *data, size_t data_length);
+void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route,
+                        int attempt, const char *data, size_t data_length);
 
 /* Asks the current job to stop: SIGTERM, after grace_ms SIGKILL. code and message become its error. */
 void worker_process_interrupt(struct worker_process *worker, const char *code, bool retryable, const char *message);
@@ -79,7 +80,7 @@ void worker_process_watch(struct worker_process *worker);
 bool worker_process_is_idle(const struct worker_process *worker);
 bool worker_process_is_usable(const struct worker_process *worker); /* idle, and not about to end */
 uint64_t worker_process_lease(const struct worker_process *worker);
-int worker_process_jobs(const struct worker_process *worker);          /* that it has finished */
+int worker_process_jobs(const struct worker_process *worker);              /* that it has finished */
 int64_t worker_process_idle_since_ns(const struct worker_process *worker); /* clock_monotonic_ns(); 0 while busy */
 int64_t worker_process_resident_bytes(const struct worker_process *worker);
 const char *worker_process_folder(const struct worker_process *worker); /* its own; whoever gets gone() removes it */

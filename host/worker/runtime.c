@@ -109,7 +109,8 @@ static const char *host_workspace(struct exportd_job *job)
 {
     struct runtime *runtime = runtime_of(job);
     if (!runtime->workspace[0]) {
-        snprintf(runtime->workspace, sizeof runtime->workspace, "%s/%s", runtime->workspace_root, runtime->job_folder);
+        snprintf(runtime->workspace, sizeof runtime->workspace, "%s/%s", runtime->workspace_root,
+                 runtime->job_folder);
         if (mkdir(runtime->workspace, 0700) != 0 && errno != EEXIST) {
             char message[256];
             snprintf(message, sizeof message, "the workspace can't be made: %s", strerror(errno));
@@ -143,12 +144,14 @@ static int host_artifact(struct exportd_job *job, const char *path, const char *
         path += length + 1;
     }
     if (!artifact_name_is_safe(name)) {
-        host_log(job, EXPORTD_ERROR, "exportd_artifact: a name may hold A-Z a-z 0-9 . _ - only, and not begin with a dot");
+        host_log(job, EXPORTD_ERROR,
+                 "exportd_artifact: a name may hold A-Z a-z 0-9 . _ - only, and not begin with a dot");
         return -1;
     }
     size_t index;
     json_t *entry;
-    json_array_foreach(runtime->artifacts, index, entry) {
+    json_array_foreach(runtime->artifacts, index, entry)
+    {
         if (strcmp(json_string_value(json_object_get(entry, "name")), name) == 0) {
             host_log(job, EXPORTD_ERROR, "exportd_artifact: the job has an artifact of that name already");
             return -1;
@@ -249,7 +252,8 @@ static int send_result(struct runtime *runtime, enum exportd_status status, json
     if (status == EXPORTD_OK && result) {
         result_text = json_dumps(result, JSON_COMPACT);
         if (!result_text || !json_is_object(result)) {
-            host_fail(&runtime->job, "result_invalid", 0, "the plugin's result is no JSON object, or holds text that is not UTF-8");
+            host_fail(&runtime->job, "result_invalid", 0,
+                      "the plugin's result is no JSON object, or holds text that is not UTF-8");
             head.status = status = EXPORTD_FAIL;
             free(result_text);
             result_text = NULL;
@@ -316,8 +320,8 @@ out:
     return failed;
 }
 
-/* With the exec grant, the worker becomes the first process of a PID namespace where the kernel lets it: with it dies all that it
- * started. The process that the host knows stays outside and passes signals and the exit status on. */
+/* With the exec grant, the worker becomes the first process of a PID namespace where the kernel lets it: with it dies
+ * all that it started. The process that the host knows stays outside and passes signals and the exit status on. */
 static void enter_pid_namespace(void)
 {
     int flags = CLONE_NEWPID | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
@@ -403,7 +407,8 @@ static int serve(struct runtime *runtime)
     runtime->job.id = runtime->job.route = "";
     if (runtime->plugin.plugin.init && runtime->plugin.plugin.init(&runtime->job, &state) != EXPORTD_OK)
         return refuse(runtime->fd, runtime->fail_code[0] ? runtime->fail_code : "init_failed",
-                      runtime->fail_message[0] ? runtime->fail_message : "the plugin's init() failed and gave no reason");
+                      runtime->fail_message[0] ? runtime->fail_message
+                                               : "the plugin's init() failed and gave no reason");
     runtime->job.state = state;
     return 1;
 }

@@ -37,7 +37,8 @@ struct ruleset_attribute {
 };
 
 #define READ_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FILE_RIGHTS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | RIGHT_TRUNCATE)
+#define FILE_RIGHTS                                                                                                  \
+    (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | RIGHT_TRUNCATE)
 
 static int landlock_abi(void)
 {
@@ -74,11 +75,13 @@ int sandbox_limit(const struct sandbox_policy *policy, struct error *error)
     if (limit(RLIMIT_CORE, 0, "RLIMIT_CORE", error) != 0 ||
         limit(RLIMIT_FSIZE, policy->file_bytes, "RLIMIT_FSIZE", error) != 0 ||
         limit(RLIMIT_NOFILE, policy->exec ? 4096 : 512, "RLIMIT_NOFILE", error) != 0 ||
-        limit(RLIMIT_MEMLOCK, 0, "RLIMIT_MEMLOCK", error) != 0 || limit(RLIMIT_MSGQUEUE, 0, "RLIMIT_MSGQUEUE", error) != 0)
+        limit(RLIMIT_MEMLOCK, 0, "RLIMIT_MEMLOCK", error) != 0 ||
+        limit(RLIMIT_MSGQUEUE, 0, "RLIMIT_MSGQUEUE", error) != 0)
         return -1;
     if (policy->exec && limit(RLIMIT_NPROC, 1024, "RLIMIT_NPROC", error) != 0)
         return -1;
-#ifndef EXPORTD_SANITIZED /* AddressSanitizer's shadow alone is terabytes; the host's watch on resident memory still holds */
+#ifndef EXPORTD_SANITIZED /* AddressSanitizer's shadow alone is terabytes; the host's watch on resident memory still \
+                             holds */
     /* A started program (a compiler, node) reserves far more than it uses; there the host's watch is the limit. */
     if (!policy->exec) {
         if (limit(RLIMIT_DATA, policy->memory_bytes, "RLIMIT_DATA", error) != 0 ||
@@ -126,17 +129,36 @@ static int allow_path(int ruleset, const char *path, uint64_t rights, uint64_t h
 static int allow_paths(int ruleset, const struct sandbox_policy *policy, uint64_t handled, struct error *error)
 {
     /* Libraries, fonts, certificates, time zones, and what the C library reads on its own. */
-    static const char *const readable[] = {
-        "/lib",        "/lib64",           "/usr/lib",        "/usr/lib64",
-        "/usr/local/lib", "/usr/share/fonts", "/usr/share/zoneinfo", "/usr/share/locale", "/usr/share/ca-certificates",
-        "/usr/local/share/ca-certificates",   "/usr/share/mime",  "/etc/fonts",       "/etc/ssl/certs",
-        "/etc/ld.so.cache", "/etc/localtime", "/dev/urandom",     "/dev/random",      "/dev/zero",
-        NULL};
-    static const char *const network_readable[] = {"/etc/resolv.conf",   "/etc/hosts",       "/etc/nsswitch.conf",
-                                                   "/etc/gai.conf",      "/etc/host.conf",   "/etc/services",
-                                                   "/run/systemd/resolve/stub-resolv.conf", "/etc/gnutls", NULL};
-    static const char *const exec_readable[] = {"/usr",        "/bin", "/sbin", "/etc/alternatives", "/etc/nsswitch.conf",
-                                                "/etc/ld.so.cache", "/opt", NULL};
+    static const char *const readable[] = {"/lib",
+                                           "/lib64",
+                                           "/usr/lib",
+                                           "/usr/lib64",
+                                           "/usr/local/lib",
+                                           "/usr/share/fonts",
+                                           "/usr/share/zoneinfo",
+                                           "/usr/share/locale",
+                                           "/usr/share/ca-certificates",
+                                           "/usr/local/share/ca-certificates",
+                                           "/usr/share/mime",
+                                           "/etc/fonts",
+                                           "/etc/ssl/certs",
+                                           "/etc/ld.so.cache",
+                                           "/etc/localtime",
+                                           "/dev/urandom",
+                                           "/dev/random",
+                                           "/dev/zero",
+                                           NULL};
+    static const char *const network_readable[] = {"/etc/resolv.conf",
+                                                   "/etc/hosts",
+                                                   "/etc/nsswitch.conf",
+                                                   "/etc/gai.conf",
+                                                   "/etc/host.conf",
+                                                   "/etc/services",
+                                                   "/run/systemd/resolve/stub-resolv.conf",
+                                                   "/etc/gnutls",
+                                                   NULL};
+    static const char *const exec_readable[] = {
+        "/usr", "/bin", "/sbin", "/etc/alternatives", "/etc/nsswitch.conf", "/etc/ld.so.cache", "/opt", NULL};
     const uint64_t run = LANDLOCK_ACCESS_FS_EXECUTE;
     for (const char *const *path = readable; *path; path++)
         if (allow_path(ruleset, *path, READ_FILES | run, handled, error) != 0)
@@ -150,7 +172,8 @@ static int allow_paths(int ruleset, const struct sandbox_policy *policy, uint64_
     for (const char *const *path = policy->read; path && *path; path++)
         if (allow_path(ruleset, *path, READ_FILES, handled, error) != 0)
             return -1;
-    if (allow_path(ruleset, "/dev/null", READ_FILES | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT_TRUNCATE, handled, error) != 0)
+    if (allow_path(ruleset, "/dev/null", READ_FILES | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT_TRUNCATE, handled,
+                   error) != 0)
         return -1;
     if (allow_path(ruleset, policy->plugin_folder, READ_FILES | run, handled, error) != 0)
         return -1;
@@ -196,36 +219,42 @@ static int enter_landlock(const struct sandbox_policy *policy, int abi, struct e
     return failed;
 }
 
-/* System calls that a plugin may make. Whatever is not here answers "no such call", so that libraries take their older way. */
+/* System calls that a plugin may make. Whatever is not here answers "no such call", so that libraries take their
+ * older way. */
 static const char *const allowed_calls[] = {
-    "access", "alarm", "arch_prctl", "brk", "chdir", "chmod", "clock_getres", "clock_gettime", "clock_nanosleep", "close",
-    "close_range", "copy_file_range", "creat", "dup", "dup2", "dup3", "epoll_create", "epoll_create1", "epoll_ctl",
-    "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "exit", "exit_group", "faccessat", "faccessat2",
-    "fadvise64", "fallocate", "fchdir", "fchmod", "fchmodat", "fcntl", "fdatasync", "fgetxattr", "flock", "fstat", "fstatfs",
-    "fsync", "ftruncate", "futex", "futex_waitv", "futimesat", "getcpu", "getcwd", "getdents", "getdents64", "getegid",
-    "geteuid", "getgid", "getgroups", "getitimer", "getpgid", "getpgrp", "getpid", "getppid", "getpriority", "getrandom",
-    "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "gettid", "gettimeofday", "getuid", "getxattr",
-    "inotify_add_watch", "inotify_init", "inotify_init1", "inotify_rm_watch", "lgetxattr", "link", "linkat", "listxattr",
-    "lseek", "lstat", "madvise", "membarrier", "mincore", "mkdir", "mkdirat", "mlock", "mmap", "mprotect", "mremap", "msync",
-    "munlock", "munmap", "nanosleep", "newfstatat", "open", "openat", "openat2", "pause", "pipe", "pipe2", "poll", "ppoll",
-    "pread64", "preadv", "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink",
-    "readlinkat", "readv", "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction",
-    "rt_sigpending", "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max",
+    "access", "alarm", "arch_prctl", "brk", "chdir", "chmod", "clock_getres", "clock_gettime", "clock_nanosleep",
+    "close", "close_range", "copy_file_range", "creat", "dup", "dup2", "dup3", "epoll_create", "epoll_create1",
+    "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "exit", "exit_group",
+    "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod", "fchmodat", "fcntl", "fdatasync",
+    "fgetxattr", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "futex_waitv", "futimesat", "getcpu",
+    "getcwd", "getdents", "getdents64", "getegid", "geteuid", "getgid", "getgroups", "getitimer", "getpgid",
+    "getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
+    "getsid", "gettid", "gettimeofday", "getuid", "getxattr", "inotify_add_watch", "inotify_init", "inotify_init1",
+    "inotify_rm_watch", "lgetxattr", "link", "linkat", "listxattr", "lseek", "lstat", "madvise", "membarrier",
+    "mincore", "mkdir", "mkdirat", "mlock", "mmap", "mprotect", "mremap", "msync", "munlock", "munmap", "nanosleep",
+    "newfstatat", "open", "openat", "openat2", "pause", "pipe", "pipe2", "poll", "ppoll", "pread64", "preadv",
+    "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv",
+    "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction", "rt_sigpending",
+    "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max",
     "sched_get_priority_min", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_yield", "select",
     "sendfile", "set_robust_list", "get_robust_list", "set_tid_address", "setitimer", "sigaltstack", "splice", "stat",
-    "statfs", "statx", "symlink", "symlinkat", "sync_file_range", "sysinfo", "tee", "time", "timer_create", "timer_delete",
-    "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime", "timerfd_settime", "times",
-    "truncate", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes", "write", "writev",
+    "statfs", "statx", "symlink", "symlinkat", "sync_file_range", "sysinfo", "tee", "time", "timer_create",
+    "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime",
+    "timerfd_settime", "times", "truncate", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes",
+    "write", "writev",
     /* on the host's pair */
-    "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown", "getsockopt", "getsockname", "getpeername",
-    NULL};
+    "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown", "getsockopt", "getsockname",
+    "getpeername", NULL};
 
 static const char *const network_calls[] = {"bind", "connect", "setsockopt", "accept", "accept4", "listen", NULL};
 
-static const char *const exec_calls[] = {"execve", "execveat", "fork", "vfork", "clone", "wait4", "waitid", "setpgid", "setsid",
-                                         "kill", "tkill", "tgkill", "socketpair", "setsockopt", "pidfd_open",
-                                         "pidfd_send_signal", "memfd_create", "prlimit64", "setpriority", "chown", "fchown",
-                                         "lchown", "fchownat", "sched_setaffinity", "setrlimit", "prctl", NULL};
+static const char *const exec_calls[] = {"execve",       "execveat",   "fork",        "vfork",
+                                         "clone",        "wait4",      "waitid",      "setpgid",
+                                         "setsid",       "kill",       "tkill",       "tgkill",
+                                         "socketpair",   "setsockopt", "pidfd_open",  "pidfd_send_signal",
+                                         "memfd_create", "prlimit64",  "setpriority", "chown",
+                                         "fchown",       "lchown",     "fchownat",    "sched_setaffinity",
+                                         "setrlimit",    "prctl",      NULL};
 
 static int allow_calls(scmp_filter_ctx filter, const char *const *names)
 {
@@ -289,11 +318,13 @@ static int add_rules(scmp_filter_ctx filter, const struct sandbox_policy *policy
     if (!failed)
         failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 1, SCMP_A0_32(SCMP_CMP_NE, self));
     if (!failed)
-        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0)); /* reading only */
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+                                  SCMP_A2(SCMP_CMP_EQ, 0)); /* reading only */
     if (!failed)
         failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME));
     if (!failed)
-        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0_32(SCMP_CMP_EQ, 0x53564d41u /* PR_SET_VMA */));
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                  SCMP_A0_32(SCMP_CMP_EQ, 0x53564d41u /* PR_SET_VMA */));
     return failed;
 }
 

@@ -32,8 +32,8 @@ struct sandbox_state {
 /* What this kernel offers, without changing anything. */
 struct sandbox_state sandbox_probe(void);
 
-/* Drops privileges, sets the limits, and shuts the doors. Whatever the kernel lacks is left out and shows in *state; -1 with
- * error set means that a wall that is there could not be put up. */
+/* Drops privileges, sets the limits, and shuts the doors. Whatever the kernel lacks is left out and shows in *state;
+ * -1 with error set means that a wall that is there could not be put up. */
 int sandbox_enter(const struct sandbox_policy *policy, struct sandbox_state *state, struct error *error);
 
 /* Resource limits alone, for sandbox = off. */

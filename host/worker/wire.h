@@ -1,9 +1,9 @@
 /*
  * worker/wire.h: the frames that host and worker exchange over their socket pair.
  *
- * A frame is a header of 16 bytes in the machine's own byte order (both ends are one machine) and a payload. The lease of
- * the job it speaks of is in the header; 0 where it speaks of none. The host trusts nothing that a worker sends: a header
- * that can't be right ends the worker.
+ * A frame is a header of 16 bytes in the machine's own byte order (both ends are one machine) and a payload. The
+ * lease of the job it speaks of is in the header; 0 where it speaks of none. The host trusts nothing that a worker
+ * sends: a header that can't be right ends the worker.
  *
  *   type            way             payload
  *   CONFIGURE       host -> worker  JSON object, see worker/runtime.c
@@ -40,8 +40,9 @@ struct wire_header {
     uint64_t lease;
 };
 
-/* Behind it: result_length bytes of the result's JSON (0: none), then, up to the frame's end, the rest as JSON: {"code",
- * "message","retryable","artifacts":[{"path","name","media_type"}],"dropped_log_lines"}, or nothing where all are empty. */
+/* Behind it: result_length bytes of the result's JSON (0: none), then, up to the frame's end, the rest as JSON:
+ * {"code", "message","retryable","artifacts":[{"path","name","media_type"}],"dropped_log_lines"}, or nothing where
+ * all are empty. */
 struct wire_result {
     uint32_t status; /* enum exportd_status */
     uint32_t result_length;
@@ -58,15 +59,16 @@ struct wire_crash {
     uint64_t resident_bytes; /* at the time of the signal */
 };
 
-/* Blocking, for the worker's side. Writes a whole frame. Returns 0, or -1 where the host is gone. Async-signal-safe. */
+/* Blocking, for the worker's side. Writes a whole frame. Returns 0, or -1 where the host is gone. Async-signal-safe.
+ */
 int wire_send(int fd, uint32_t type, uint64_t lease, const void *payload, size_t length);
 
 /* The same with the payload in two pieces. */
 int wire_send2(int fd, uint32_t type, uint64_t lease, const void *first, size_t first_length, const void *second,
                size_t second_length);
 
-/* Blocking. Reads one frame into a new buffer with a NUL behind it (free it). Returns 1, 0 at the end of the stream, -1 on an error
- * (errno; EINTR only between frames, EMSGSIZE for a payload over max_length). */
+/* Blocking. Reads one frame into a new buffer with a NUL behind it (free it). Returns 1, 0 at the end of the stream,
+ * -1 on an error (errno; EINTR only between frames, EMSGSIZE for a payload over max_length). */
 int wire_receive(int fd, struct wire_header *header, char **payload, size_t max_length);
 
 #endif

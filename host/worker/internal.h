@@ -1,0 +1,53 @@
+/*
+ * worker/internal.h: what the two files of the host's side share. process.c: a worker's life; frames.c: what it says.
+ */
+#ifndef EXPORTD_WORKER_INTERNAL_H
+#define EXPORTD_WORKER_INTERNAL_H
+
+#include "worker/process.h"
+#include "worker/wire.h"
+
+#define LAST_WORDS_MAX 400
+
+enum worker_state { STARTING, READY, ENDING, DEAD };
+
+struct worker_process {
+    const struct worker_spec *spec;
+    const struct worker_events *events;
+    void *client;
+    uv_process_t process;
+    uv_pipe_t pipe;   /* the socket pair */
+    uv_pipe_t speech; /* its standard error */
+    int open_handles;
+    enum worker_state state;
+    bool exited;
+    int64_t exit_code;
+    int exit_signal;
+    char *folder; /* of this worker, in work_folder */
+
+    char *input; /* a frame that has not come in whole */
+    size_t input_length, input_size;
+
+    uint64_t lease; /* of the current job; 0: idle */
+    char job_folder[64];
+    int jobs;
+    int64_t started_ns, deadline_ns, kill_ns, idle_since_ns;
+    int64_t frame_bytes, said_bytes;
+    struct error verdict; /* why the host ends it, or how it ended; empty: as asked */
+    bool has_crash;
+    struct wire_crash crash;
+    char last_words[LAST_WORDS_MAX];
+    size_t last_words_length;
+    int64_t resident_bytes;
+};
+
+/* A rule was broken: this worker does nothing more. message goes on after "the plugin NAME ". */
+void worker_condemn(struct worker_process *worker, const char *code, const char *message);
+
+/* The job is over: the worker is idle, and whoever started it hears of it. */
+void worker_finish_job(struct worker_process *worker, struct worker_outcome *outcome);
+
+/* Bytes came in from the worker: whole frames are acted upon, the rest is kept. */
+void worker_take_bytes(struct worker_process *worker, const char *bytes, size_t length);
+
+#endif
