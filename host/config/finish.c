@@ -10,19 +10,18 @@
 #define EXPORTD_PLUGIN_DIR "/usr/lib/exportd/plugins"
 #endif
 
-/* A new path, or NULL: out of memory, or (for state) nothing to go by. */
+/* A new path, or NULL: out of memory. */
 static char *default_state(void)
 {
     char *path = NULL;
     const char *state_home = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
-    if (geteuid() == 0)
-        return strdup("/var/lib/exportd");
-    if (state_home && state_home[0] == '/')
+    if (geteuid() != 0 && state_home && state_home[0] == '/')
         return asprintf(&path, "%s/exportd", state_home) < 0 ? NULL : path;
-    if (home && home[0] == '/')
+    if (geteuid() != 0 && home && home[0] == '/')
         return asprintf(&path, "%s/.local/state/exportd", home) < 0 ? NULL : path;
-    return NULL;
+    /* For a user without a home too: only `serve` needs it, and says so where it can't write there. */
+    return strdup("/var/lib/exportd");
 }
 
 static char *default_plugins(void)
@@ -49,12 +48,6 @@ static void machine_defaults(struct config_loader *loader)
     if (!*host->state) {
         free(host->state);
         host->state = default_state();
-        if (!host->state) {
-            host->state = strdup("");
-            config_problems_add(
-                loader->problems, false, "environment HOME",
-                "there is no home folder to keep the state in; set [host] state or EXPORTD_HOST_STATE");
-        }
     }
     if (!*host->plugins) {
         free(host->plugins);
