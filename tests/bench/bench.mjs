@@ -81,10 +81,11 @@ async function road() {
   await host.stop();
   if (deep) {
     const crowded = await start('deep', plugins, { EXPORTD_PLUGIN_NOOP_2_ENABLED: 'no' });
-    const few = (load(crowded, 64, 1000, false, 'noop-2'), load(crowded, 64, 60_000, true));
+    load(crowded, 64, 1000, false, 'noop-2');
+    const few = [1, 2].map(() => load(crowded, 64, 60_000, true).per_second)[1];
     for (let i = 0; i < 10; i++) load(crowded, 64, 100_000, false, 'noop-2');
-    const lots = load(crowded, 64, 60_000, true);
-    row('road with 1,000 and with 1,000,000 jobs waiting', `${few.per_second}, ${lots.per_second} jobs/s; ratio ${(lots.per_second / few.per_second).toFixed(2)}`);
+    const lots = [1, 2].map(() => load(crowded, 64, 60_000, true).per_second)[1];
+    row('road with 1,000 and with 1,000,000 jobs waiting', `${few}, ${lots} jobs/s; ratio ${(lots / few).toFixed(2)} (to reach: 0.9)`);
     await crowded.stop();
   }
 }

@@ -71,12 +71,14 @@ export class Host {
     this.plugins = Array.isArray(options.plugins) ? pluginFolder(this.folder, options.plugins) : options.plugins ?? join(build, 'plugins');
     this.conf = confFolder(this.folder, options.conf ?? {});
     this.env = options.env ?? {};
+    this.prefix = options.prefix ?? []; // a program that starts the host
     this.log = '';
   }
 
   async start() {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EXPORTD_')));
-    this.process = spawn(exportd, ['serve', '-c', this.conf], {
+    const command = [...this.prefix, exportd, 'serve', '-c', this.conf];
+    this.process = spawn(command[0], command.slice(1), {
       env: { ...clean, EXPORTD_HTTP_LISTEN: '127.0.0.1:0', EXPORTD_HOST_STATE: this.state, EXPORTD_HOST_PLUGINS: this.plugins, ...this.env },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
