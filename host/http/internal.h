@@ -44,6 +44,7 @@ struct http_request {
     bool body_too_large;
     bool answered;  /* status and response are set */
     bool suspended;
+    bool parked;    /* suspended in this call of the handler, even where the answer came at once */
     bool gone;      /* the connection ended while a callback was pending: it frees the request */
     bool pending;   /* a callback will come */
     unsigned status;

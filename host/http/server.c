@@ -237,11 +237,12 @@ static enum MHD_Result on_request(void *client, struct MHD_Connection *connectio
     if (!request->answered && request->body_too_large)
         reply_problem(request, 413, "body_too_large", "the body is larger than the limit of %lld bytes; raise [http] max_body",
                       (long long)server->context.config->http.max_body_bytes);
+    request->parked = false;
     if (!request->answered)
         request->handler(request);
-    if (request->answered)
+    if (request->answered && !request->parked)
         return queue_answer(request);
-    return MHD_YES; /* suspended */
+    return MHD_YES; /* suspended, or resumed already: the library calls again */
 }
 
 static void free_request(struct http_request *request)
@@ -283,7 +284,7 @@ void request_suspend(struct http_request *request)
 {
     if (request->suspended)
         return;
-    request->suspended = true;
+    request->suspended = request->parked = true;
     MHD_suspend_connection(request->connection);
 }
 

@@ -195,6 +195,20 @@ test('cancel and retry', async t => {
   assertProblem(await host.request('POST', '/jobs/behind/retry'), 409, 'job_finished');
 });
 
+test('a job that waits in memory is cancelled at once', async t => {
+  const host = await startHost(t, { plugins, conf: { 'w.conf': '[worker]\nworkers = 1\n' } });
+  await host.process_({ jobId: 'runs', task: 'pause_ms', data: { ms: 60_000 } });
+  await until(async () => (await host.get('/jobs/runs')).json.status === 'running', 'its start');
+  for (let i = 0; i < 20; i++) {
+    await host.process_({ jobId: `next-${i}`, task: 'noop' });
+    await host.process_({ jobId: `ready-${i}`, task: 'echo' });
+    assert.equal((await host.request('DELETE', `/jobs/ready-${i}`)).status, 202);
+    assert.equal((await host.finished(`ready-${i}`)).status, 'cancelled');
+  }
+  await host.request('DELETE', '/jobs/runs');
+  assert.equal((await host.finished('runs')).status, 'cancelled');
+});
+
 test('RETRY is tried again with growing waits, until it works or max_attempts', async t => {
   const host = await startHost(t, { plugins, conf: { 'jobs.conf': '[jobs]\nbackoff = 20ms\nbackoff_max = 100ms\nmax_attempts = 4\n' } });
   const works = await host.runJob({ task: 'flaky', data: { times: 3 } });
