@@ -65,7 +65,8 @@ static int walk(int workspace, const char *path)
         if (segment[0] == '\0' || strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
             errno = EXDEV;
         else
-            next = openat(at, segment, O_CLOEXEC | O_NOFOLLOW | (rest ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK));
+            next =
+                openat(at, segment, O_CLOEXEC | O_NOFOLLOW | (rest ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK));
         int cause = errno;
         if (at != workspace)
             close(at);
@@ -84,8 +85,9 @@ static int open_beneath(int workspace, const char *path, struct stat *status, st
     int fd = walk(workspace, path);
     if (fd < 0)
         return error_set(error, "artifact_invalid", false, "the artifact's file %.300s can't be taken: %s", path,
-                         errno == ELOOP || errno == EXDEV || errno == ENOTDIR ? "it is a link, or leads out of the workspace"
-                                                                              : strerror(errno));
+                         errno == ELOOP || errno == EXDEV || errno == ENOTDIR
+                             ? "it is a link, or leads out of the workspace"
+                             : strerror(errno));
     if (fstat(fd, status) != 0 || !S_ISREG(status->st_mode) || status->st_nlink != 1) {
         close(fd);
         return error_set(error, "artifact_invalid", false, "the artifact's file %.300s can't be taken: %s", path,
@@ -146,13 +148,15 @@ static int place_file(int fd, int folder, const char *name, struct error *error)
     fchmod(fd, 0640);
     if (linkat(AT_FDCWD, self, folder, name, AT_SYMLINK_FOLLOW) == 0 && fsync(fd) == 0)
         return 0;
-    if ((errno == EXDEV || errno == EPERM || errno == ENOENT || errno == EOPNOTSUPP) && copy_file(fd, folder, name) == 0)
+    if ((errno == EXDEV || errno == EPERM || errno == ENOENT || errno == EOPNOTSUPP) &&
+        copy_file(fd, folder, name) == 0)
         return 0;
     return error_set(error, "artifact_failed", true, "the artifact %s can't be stored: %s%s", name, strerror(errno),
                      errno == ENOSPC ? "; free space on the disk that holds [host] state" : "");
 }
 
-static json_t *take_one(int workspace, const json_t *wanted, int folder, const char *base_url, int64_t *left, struct error *error)
+static json_t *take_one(int workspace, const json_t *wanted, int folder, const char *base_url, int64_t *left,
+                        struct error *error)
 {
     const char *path = json_string_value(json_object_get(wanted, "path"));
     const char *name = json_string_value(json_object_get(wanted, "name"));
@@ -169,12 +173,13 @@ static json_t *take_one(int workspace, const json_t *wanted, int folder, const c
         return NULL;
     json_t *taken = NULL;
     if (status.st_size > *left)
-        error_set(error, "artifact_too_large", false, "the artifact %s (%lld bytes) is beyond what the job may leave; raise [jobs] max_artifact",
-                  name, (long long)status.st_size);
+        error_set(error, "artifact_too_large", false,
+                  "the artifact %s (%lld bytes) is beyond what the job may leave; raise [jobs] max_artifact", name,
+                  (long long)status.st_size);
     else if (hash_file(fd, hex, &bytes, error) == 0 && place_file(fd, folder, name, error) == 0) {
         *left -= bytes;
-        taken = json_pack("{s:s, s:s+, s:I, s:s, s:s}", "name", name, "url", base_url, name, "bytes", (json_int_t)bytes, "sha256", hex,
-                          "media_type", media_type);
+        taken = json_pack("{s:s, s:s+, s:I, s:s, s:s}", "name", name, "url", base_url, name, "bytes",
+                          (json_int_t)bytes, "sha256", hex, "media_type", media_type);
     }
     close(fd);
     return taken;
@@ -184,7 +189,8 @@ json_t *artifact_collect(const char *workspace, const json_t *wanted, const char
                          const struct artifact_limits *limits, struct error *error)
 {
     if ((int64_t)json_array_size(wanted) > limits->max_count) {
-        error_set(error, "artifact_too_many", false, "the job leaves %zu artifacts, more than the %lld allowed; raise [jobs] max_artifacts",
+        error_set(error, "artifact_too_many", false,
+                  "the job leaves %zu artifacts, more than the %lld allowed; raise [jobs] max_artifacts",
                   json_array_size(wanted), (long long)limits->max_count);
         return NULL;
     }
@@ -197,7 +203,8 @@ json_t *artifact_collect(const char *workspace, const json_t *wanted, const char
         error_set(error, "artifact_failed", true, "%s: %s", from < 0 ? workspace : folder, strerror(errno));
     size_t index;
     json_t *entry;
-    json_array_foreach(wanted, index, entry) {
+    json_array_foreach(wanted, index, entry)
+    {
         json_t *one = error_is_set(error) ? NULL : take_one(from, entry, to, base_url, &left, error);
         if (!one)
             break;

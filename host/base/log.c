@@ -57,16 +57,16 @@ void log_write(enum log_level level, const char *part, const char *job, const ch
     char line[8192];
     if (settings.json) {
         json_t *text = json_string(message);
-        json_t *entry = json_pack("{s:s, s:s, s:s, s:s*, s:o}", "time", time, "level", level_names[level], "part", part, "job",
-                                  job, "message", text ? text : json_string("(not UTF-8)"));
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:s*, s:o}", "time", time, "level", level_names[level], "part",
+                                  part, "job", job, "message", text ? text : json_string("(not UTF-8)"));
         char *dump = json_dumps(entry, JSON_COMPACT);
         snprintf(line, sizeof line, "%s\n", dump ? dump : "{}");
         free(dump);
         json_decref(entry);
     } else {
         make_printable(message);
-        snprintf(line, sizeof line, "%s %-7s %s: %s%s%s%s\n", time, level_names[level], part, message, job ? " [job " : "",
-                 job ? job : "", job ? "]" : "");
+        snprintf(line, sizeof line, "%s %-7s %s: %s%s%s%s\n", time, level_names[level], part, message,
+                 job ? " [job " : "", job ? job : "", job ? "]" : "");
     }
     write_line(line);
 }

@@ -12,7 +12,7 @@
 #define DEPTH_MAX 64 /* open folders at once; what lies deeper is first moved up to the top */
 
 struct removal {
-    int top;       /* the folder that is being removed */
+    int top; /* the folder that is being removed */
     unsigned moved;
     int first_error;
 };

@@ -14,14 +14,16 @@ struct block {
 
 /* From IANA's registries of special-purpose addresses. */
 static const struct block closed_v4[] = {
-    {"0.0.0.0", 8},      {"10.0.0.0", 8},     {"100.64.0.0", 10},  {"127.0.0.0", 8},   {"169.254.0.0", 16},
-    {"172.16.0.0", 12},  {"192.0.0.0", 24},   {"192.0.2.0", 24},   {"192.88.99.0", 24}, {"192.168.0.0", 16},
-    {"198.18.0.0", 15},  {"198.51.100.0", 24}, {"203.0.113.0", 24}, {"224.0.0.0", 4},   {"240.0.0.0", 4},
+    {"0.0.0.0", 8},     {"10.0.0.0", 8},      {"100.64.0.0", 10},  {"127.0.0.0", 8},    {"169.254.0.0", 16},
+    {"172.16.0.0", 12}, {"192.0.0.0", 24},    {"192.0.2.0", 24},   {"192.88.99.0", 24}, {"192.168.0.0", 16},
+    {"198.18.0.0", 15}, {"198.51.100.0", 24}, {"203.0.113.0", 24}, {"224.0.0.0", 4},    {"240.0.0.0", 4},
 };
 
 /* Beyond these, only 2000::/3 is public. */
 static const struct block closed_v6[] = {
-    {"2001::", 23}, {"2001:db8::", 32}, {"3fff::", 20},
+    {"2001::", 23},
+    {"2001:db8::", 32},
+    {"3fff::", 20},
 };
 
 static bool matches(const unsigned char *address, const unsigned char *prefix, int bits)
@@ -58,7 +60,8 @@ static bool v6_is_public(const unsigned char *address)
         return v4_is_public(address + 12);
     if (address[0] == 0x20 && address[1] == 0x02) /* 6to4 */
         return v4_is_public(address + 2);
-    return (address[0] & 0xe0) == 0x20 && !in_blocks(AF_INET6, address, closed_v6, sizeof closed_v6 / sizeof closed_v6[0]);
+    return (address[0] & 0xe0) == 0x20 &&
+           !in_blocks(AF_INET6, address, closed_v6, sizeof closed_v6 / sizeof closed_v6[0]);
 }
 
 static bool is_listed(int family, const unsigned char *address, const struct config_list *allowed)

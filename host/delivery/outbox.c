@@ -54,8 +54,8 @@ static void on_recorded(struct store_op *op, void *client)
     struct outbox *outbox = client;
     outbox->pending_ops--;
     if (error_is_set(&op->error))
-        log_write(LOG_LEVEL_ERROR, "delivery", NULL, "what became of a delivery isn't on disk, so it will be sent again: %s",
-                  op->error.message);
+        log_write(LOG_LEVEL_ERROR, "delivery", NULL,
+                  "what became of a delivery isn't on disk, so it will be sent again: %s", op->error.message);
     store_op_free(op);
     outbox_kick(outbox);
     check_closed(outbox);
@@ -90,8 +90,8 @@ static void record(struct outbox *outbox, const struct store_delivery *delivery,
         op->delivery_result.last_error = memory_text(problem);
         outbox->stats.failed_attempts++;
         outbox->stats.dead += dead ? 1 : 0;
-        log_write(dead ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "delivery", delivery->job_id, "callback %s, attempt %d: %s%s",
-                  delivery->id, delivery->attempts + 1, problem,
+        log_write(dead ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "delivery", delivery->job_id,
+                  "callback %s, attempt %d: %s%s", delivery->id, delivery->attempts + 1, problem,
                   dead ? "; given up, send it again with: exportd deliveries retry ID" : "");
     } else {
         outbox->stats.delivered++;
@@ -124,7 +124,8 @@ static const char *judge(struct sending *sending, CURLcode code, char *text, siz
     curl_easy_getinfo(sending->curl, CURLINFO_RESPONSE_CODE, &status);
     *hopeless = false;
     if (code != CURLE_OK && sending->refused_address[0]) {
-        snprintf(text, size, "the address %s is not public; to allow it, add it to [webhook] allow", sending->refused_address);
+        snprintf(text, size, "the address %s is not public; to allow it, add it to [webhook] allow",
+                 sending->refused_address);
         return text;
     }
     /* Once its body has begun, the answer is known; that the rest was cut, stalled or broke off changes nothing. */
@@ -136,7 +137,10 @@ static const char *judge(struct sending *sending, CURLcode code, char *text, siz
         return NULL;
     *hopeless = status == 410;
     if (status >= 300 && status < 400)
-        snprintf(text, size, "the receiver answered %ld, a redirect; redirects aren't followed: give the final URL as callbackUrl", status);
+        snprintf(
+            text, size,
+            "the receiver answered %ld, a redirect; redirects aren't followed: give the final URL as callbackUrl",
+            status);
     else
         snprintf(text, size, "the receiver answered %ld", status);
     return text;
@@ -391,7 +395,8 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void check_closed(struct outbox *outbox)
 {
-    if (outbox->closing && outbox->pending_ops == 0 && !outbox->first && !uv_is_closing((uv_handle_t *)&outbox->timer))
+    if (outbox->closing && outbox->pending_ops == 0 && !outbox->first &&
+        !uv_is_closing((uv_handle_t *)&outbox->timer))
         uv_close((uv_handle_t *)&outbox->timer, on_timer_closed);
 }
 

@@ -64,7 +64,8 @@ void dispatch_cancel(struct dispatch *dispatch, const char *id, dispatch_changed
         if (active->state == ACTIVE_RUNNING)
             pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
     }
-    /* Where the job runs, the store notes the wish, so that it outlives this host. Where it waits in memory, it ends here. */
+    /* Where the job runs, the store notes the wish, so that it outlives this host. Where it waits in memory, it ends
+     * here. */
     struct change *change = change_new(dispatch, callback, client);
     if (active && active->state == ACTIVE_READY) {
         struct error none = {0};
@@ -88,8 +89,9 @@ static void on_retried(struct store_op *op, void *client)
         error_set(&error, "job_unknown", false, "there is no job of that id");
     else if (!error_is_set(&error) && !op->get.applied)
         error_set(&error, job->state == JOB_COMPLETED ? "job_finished" : "job_not_finished", false,
-                  job->state == JOB_COMPLETED ? "the job was completed; submit it anew under another jobId to run it again"
-                                              : "the job isn't over: it is %s",
+                  job->state == JOB_COMPLETED
+                      ? "the job was completed; submit it anew under another jobId to run it again"
+                      : "the job isn't over: it is %s",
                   job_state_name(job->state));
     struct route_state *route = job ? dispatch_route_state(dispatch, job->route) : NULL;
     if (!error_is_set(&error) && route)

@@ -1,19 +1,15 @@
 #include "dispatch/internal.h"
 
-#include "artifact/artifact.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/tree.h"
 #include "job/request.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_MS 1000
 #define WATCH_MS 200
-#define WINDOW_S 0.05  /* as many jobs in memory as were finished in this time */
+#define WINDOW_S 0.05 /* as many jobs in memory as were finished in this time */
 #define WINDOW_MAX 512
 
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name)
@@ -118,7 +114,8 @@ static void start_in_worker(struct active *active)
     }
     lane->dispatch->running++;
     if (lane->dispatch->listeners)
-        dispatch_tell(lane->dispatch, active->job->id, "started", json_pack("{s:i}", "attempt", active->job->attempts), false);
+        dispatch_tell(lane->dispatch, active->job->id, "started",
+                      json_pack("{s:i}", "attempt", active->job->attempts), false);
 }
 
 /* A repro that is named by its id is read on a thread of the loop's own, just before the job starts. */
@@ -132,7 +129,8 @@ struct loading {
 static void load(uv_work_t *request)
 {
     struct loading *loading = request->data;
-    request_load_repro(loading->active->lane->dispatch->options.config, loading->repro_id, loading->active->job, &loading->error);
+    request_load_repro(loading->active->lane->dispatch->options.config, loading->repro_id, loading->active->job,
+                       &loading->error);
 }
 
 static void on_loaded(uv_work_t *request, int status)
@@ -184,7 +182,8 @@ static bool refuse_to_start(struct active *active)
     if (active->job->losses < jobs->max_host_losses)
         return false;
     struct error error = {0};
-    error_set(&error, "host_lost", false, "the host died %d times while this job ran; it isn't tried again", active->job->losses);
+    error_set(&error, "host_lost", false, "the host died %d times while this job ran; it isn't tried again",
+              active->job->losses);
     dispatch_finish_error(active, &error);
     return true;
 }
@@ -287,8 +286,8 @@ static void on_submitted(struct store_op *op, void *client)
     dispatch_check_drained(dispatch);
 }
 
-void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route, dispatch_submitted callback,
-                     void *client)
+void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
+                     dispatch_submitted callback, void *client)
 {
     struct route_state *state = dispatch_route_state(dispatch, route->name);
     struct lane *lane = state->lane;
@@ -314,7 +313,8 @@ static void on_pool_log(void *client, uint64_t lease, enum exportd_log_level lev
     struct active *active = find_lease(lane->dispatch, lease);
     log_write((enum log_level)level, lane->plugin->name, active ? active->job->id : NULL, "%s", text);
     if (active && lane->dispatch->listeners && level >= EXPORTD_INFO)
-        dispatch_tell(lane->dispatch, active->job->id, "log", json_pack("{s:i, s:s}", "level", (int)level, "message", text), false);
+        dispatch_tell(lane->dispatch, active->job->id, "log",
+                      json_pack("{s:i, s:s}", "level", (int)level, "message", text), false);
 }
 
 static void on_pool_progress(void *client, uint64_t lease, double fraction, const char *stage)
@@ -326,7 +326,8 @@ static void on_pool_progress(void *client, uint64_t lease, double fraction, cons
     active->fraction = fraction;
     snprintf(active->stage, sizeof active->stage, "%s", stage);
     if (lane->dispatch->listeners)
-        dispatch_tell(lane->dispatch, active->job->id, "progress", json_pack("{s:f, s:s}", "progress", fraction, "stage", stage), false);
+        dispatch_tell(lane->dispatch, active->job->id, "progress",
+                      json_pack("{s:f, s:s}", "progress", fraction, "stage", stage), false);
 }
 
 static void on_pool_finished(void *client, const struct worker_outcome *outcome)
@@ -367,110 +368,6 @@ static const struct pool_events pool_events = {
     .free_slot = on_pool_free_slot,
     .sandbox = on_pool_sandbox,
 };
-
-struct pruning {
-    uv_work_t request;
-    char **folders;
-    int count;
-};
-
-static void prune(uv_work_t *request)
-{
-    struct pruning *pruning = request->data;
-    for (int i = 0; i < pruning->count; i++)
-        tree_remove(pruning->folders[i]);
-}
-
-static void on_pruned(uv_work_t *request, int status)
-{
-    (void)status;
-    struct pruning *pruning = request->data;
-    for (int i = 0; i < pruning->count; i++)
-        free(pruning->folders[i]);
-    free(pruning->folders);
-    free(pruning);
-}
-
-static void prune_artifacts(struct dispatch *dispatch, const struct store_op *op)
-{
-    if (op->tick.pruned_count == 0)
-        return;
-    struct pruning *pruning = memory_zeroed(1, sizeof *pruning);
-    pruning->request.data = pruning;
-    pruning->count = op->tick.pruned_count;
-    pruning->folders = memory_zeroed((size_t)pruning->count, sizeof *pruning->folders);
-    for (int i = 0; i < pruning->count; i++)
-        pruning->folders[i] = artifact_folder(dispatch->options.artifact_folder, op->tick.pruned[i]->id);
-    if (uv_queue_work(dispatch->options.loop, &pruning->request, prune, on_pruned) != 0) {
-        prune(&pruning->request);
-        on_pruned(&pruning->request, 0);
-    }
-}
-
-/* After a busy time the allocator keeps what it had; the first quiet tick gives it back to the system. */
-static void give_memory_back(struct dispatch *dispatch)
-{
-    bool quiet = HASH_CNT(by_lease, dispatch->by_lease) == 0 && dispatch->pending_ops == 0;
-    if (quiet && dispatch->was_busy)
-        malloc_trim(0);
-    dispatch->was_busy = !quiet;
-}
-
-static void on_ticked(struct store_op *op, void *client)
-{
-    struct dispatch *dispatch = client;
-    dispatch->pending_ops--;
-    dispatch->ticking = false;
-    int64_t now_ms = clock_now_ms();
-    if (error_is_set(&op->error)) {
-        dispatch->store_errors++;
-        log_write(LOG_LEVEL_ERROR, "store", NULL, "%s", op->error.message);
-    } else {
-        dispatch->waiting = op->tick.waiting;
-        dispatch->oldest_waiting_ms = op->tick.oldest_waiting_ms;
-        for (int i = 0; i < op->tick.route_count; i++) {
-            struct route_state *route = dispatch_route_state(dispatch, op->tick.routes[i]);
-            if (route)
-                route->backlog = true;
-        }
-        for (size_t i = 0; i < dispatch->lane_count; i++)
-            dispatch_pump(&dispatch->lanes[i]);
-        if (op->tick.next_due_ms > 0 && op->tick.next_due_ms < now_ms + TICK_MS)
-            dispatch_wake_at(dispatch, op->tick.next_due_ms);
-        if (op->tick.next_delivery_ms > 0 && op->tick.next_delivery_ms <= now_ms)
-            dispatch->options.delivery_ready(dispatch->options.client);
-        prune_artifacts(dispatch, op);
-    }
-    store_op_free(op);
-    give_memory_back(dispatch);
-    dispatch_check_drained(dispatch);
-}
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct dispatch *dispatch = timer->data;
-    uv_timer_start(timer, on_tick, TICK_MS, 0);
-    if (dispatch->ticking || dispatch->draining)
-        return;
-    const struct config_jobs *jobs = &dispatch->options.config->jobs;
-    struct store_op *op = store_op_new(STORE_TICK, on_ticked, dispatch);
-    op->tick.now_ms = clock_now_ms();
-    op->tick.prune_completed_before_ms = jobs->retention_ms > 0 ? op->tick.now_ms - jobs->retention_ms : 0;
-    op->tick.prune_failed_before_ms = jobs->retention_failed_ms > 0 ? op->tick.now_ms - jobs->retention_failed_ms : 0;
-    dispatch->ticking = true;
-    dispatch->pending_ops++;
-    store_enqueue(dispatch->options.store, op);
-}
-
-void dispatch_wake_at(struct dispatch *dispatch, int64_t time_ms)
-{
-    int64_t wait_ms = time_ms - clock_now_ms();
-    if (wait_ms < 1)
-        wait_ms = 1;
-    if (dispatch->closing || wait_ms >= (int64_t)uv_timer_get_due_in(&dispatch->tick_timer))
-        return;
-    uv_timer_start(&dispatch->tick_timer, on_tick, (uint64_t)wait_ms, 0);
-}
 
 static void on_watch(uv_timer_t *timer)
 {
@@ -516,7 +413,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
         timers[i]->data = dispatch;
         dispatch->open_timers++;
     }
-    uv_timer_start(&dispatch->tick_timer, on_tick, 1, 0);
+    dispatch_wake_at(dispatch, 0);
     uv_timer_start(&dispatch->watch_timer, on_watch, WATCH_MS, WATCH_MS);
     return dispatch;
 }
@@ -566,7 +463,8 @@ void dispatch_check_drained(struct dispatch *dispatch)
 static void on_drain_timeout(uv_timer_t *timer)
 {
     struct dispatch *dispatch = timer->data;
-    log_write(LOG_LEVEL_WARNING, "dispatch", NULL, "%lld jobs still run; they are stopped, and will run again at the next start",
+    log_write(LOG_LEVEL_WARNING, "dispatch", NULL,
+              "%lld jobs still run; they are stopped, and will run again at the next start",
               (long long)dispatch->running);
     close_pools(dispatch);
 }
@@ -597,7 +495,7 @@ void dispatch_free(struct dispatch *dispatch)
         return;
     struct active *active, *next;
     HASH_ITER(by_lease, dispatch->by_lease, active, next)
-        dispatch_forget(active);
+    dispatch_forget(active);
     free(dispatch->lanes);
     free(dispatch->routes);
     free(dispatch);

@@ -1,5 +1,6 @@
 /*
- * How an attempt ends: artifacts are taken, and then one operation writes the job's new state and its delivery together.
+ * How an attempt ends: artifacts are taken, and then one operation writes the job's new state and its delivery
+ * together.
  */
 #include "artifact/artifact.h"
 #include "base/clock.h"
@@ -17,8 +18,8 @@
 
 static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error);
 
-/* The next wait: doubled each time up to the most, and anything between half of it and all of it, so that jobs that failed together
- * don't come back together. */
+/* The next wait: doubled each time up to the most, and anything between half of it and all of it, so that jobs that
+ * failed together don't come back together. */
 static int64_t backoff_ms(const struct config_jobs *jobs, int attempts)
 {
     int64_t wait_ms = jobs->backoff_ms;
@@ -36,7 +37,8 @@ static json_t *callback_body(const struct active *active, const struct store_op 
     json_t *body = json_object();
     if (with_id)
         json_object_set_new(body, "jobId", json_string(job->id));
-    json_object_set_new(body, "status", json_string(op->finish.finish == STORE_FINISH_COMPLETED ? "completed" : "failed"));
+    json_object_set_new(body, "status",
+                        json_string(op->finish.finish == STORE_FINISH_COMPLETED ? "completed" : "failed"));
     if (op->finish.finish == STORE_FINISH_COMPLETED) {
         json_object_set_new(body, "result", json_loads(op->finish.result, 0, NULL));
     } else {
@@ -102,8 +104,9 @@ static void tell_end(struct active *active, const struct store_op *op)
     if (op->finish.finish == STORE_FINISH_AGAIN) {
         char time[CLOCK_TEXT_MAX];
         dispatch_tell(dispatch, active->job->id, "retry",
-                      json_pack("{s:i, s:s?, s:s?, s:s}", "attempt", op->finish.attempts, "error", op->finish.error_message, "errorCode",
-                                op->finish.error_code, "runAt", clock_format(op->finish.run_at_ms, time)),
+                      json_pack("{s:i, s:s?, s:s?, s:s}", "attempt", op->finish.attempts, "error",
+                                op->finish.error_message, "errorCode", op->finish.error_code, "runAt",
+                                clock_format(op->finish.run_at_ms, time)),
                       false);
         return;
     }
@@ -143,7 +146,8 @@ static void try_again_later(struct dispatch *dispatch, struct store_op *op)
 static void give_end_up(struct active *active, struct store_op *op)
 {
     struct dispatch *dispatch = active->lane->dispatch;
-    log_write(LOG_LEVEL_ERROR, "store", active->job->id, "the job's end can't be written before this host stops; it runs again at the next start: %s",
+    log_write(LOG_LEVEL_ERROR, "store", active->job->id,
+              "the job's end can't be written before this host stops; it runs again at the next start: %s",
               op->error.message);
     dispatch->pending_ops--;
     store_op_free(op);
@@ -162,7 +166,8 @@ static void on_finished(struct store_op *op, void *client)
             give_end_up(active, op);
             return;
         }
-        log_write(LOG_LEVEL_ERROR, "store", active->job->id, "the job's end is not on disk yet, and is tried again: %s", op->error.message);
+        log_write(LOG_LEVEL_ERROR, "store", active->job->id,
+                  "the job's end is not on disk yet, and is tried again: %s", op->error.message);
         error_clear(&op->error);
         try_again_later(dispatch, op);
         return;
@@ -203,7 +208,8 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
         op->finish.error_message = memory_text(error->message);
     }
     if (kind == STORE_FINISH_AGAIN)
-        op->finish.run_at_ms = op->finish.finished_at_ms + backoff_ms(&dispatch->options.config->jobs, active->job->attempts);
+        op->finish.run_at_ms =
+            op->finish.finished_at_ms + backoff_ms(&dispatch->options.config->jobs, active->job->attempts);
     else if (kind == STORE_FINISH_RELEASE)
         op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
     else
@@ -220,8 +226,9 @@ void dispatch_finish_error(struct active *active, const struct error *error)
         return;
     }
     bool again = error->retryable && active->job->attempts < active->job->max_attempts;
-    log_write(again ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "dispatch", active->job->id, "attempt %d of %d failed%s: %s: %s",
-              active->job->attempts, active->job->max_attempts, again ? ", to be tried again" : "", error->code, error->message);
+    log_write(again ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "dispatch", active->job->id,
+              "attempt %d of %d failed%s: %s: %s", active->job->attempts, active->job->max_attempts,
+              again ? ", to be tried again" : "", error->code, error->message);
     finish(active, again ? STORE_FINISH_AGAIN : STORE_FINISH_FAILED, NULL, error);
 }
 
@@ -244,8 +251,8 @@ struct collection {
     char *workspace;
     char *folder;
     char *base_url;
-    char *result;      /* the plugin's, or NULL */
-    json_t *wanted;    /* NULL: only remove the workspace */
+    char *result;   /* the plugin's, or NULL */
+    json_t *wanted; /* NULL: only remove the workspace */
     json_t *taken;
     struct artifact_limits limits;
     struct error error;
@@ -255,8 +262,8 @@ static void collect(uv_work_t *request)
 {
     struct collection *collection = request->data;
     if (collection->wanted)
-        collection->taken = artifact_collect(collection->workspace, collection->wanted, collection->folder, collection->base_url,
-                                             &collection->limits, &collection->error);
+        collection->taken = artifact_collect(collection->workspace, collection->wanted, collection->folder,
+                                             collection->base_url, &collection->limits, &collection->error);
     if (collection->workspace)
         tree_remove(collection->workspace);
 }
@@ -291,7 +298,8 @@ static void on_collected(uv_work_t *request, int status)
         if (error_is_set(&collection->error))
             dispatch_finish_error(active, &collection->error);
         else
-            finish(active, STORE_FINISH_COMPLETED, result_with_artifacts(collection->result, collection->taken), NULL);
+            finish(active, STORE_FINISH_COMPLETED, result_with_artifacts(collection->result, collection->taken),
+                   NULL);
     }
     free_collection(collection);
 }
@@ -302,7 +310,8 @@ static void start_collection(struct dispatch *dispatch, struct active *active, c
     const struct config_jobs *jobs = &dispatch->options.config->jobs;
     collection->request.data = collection;
     collection->workspace = memory_text(outcome->folder);
-    collection->limits = (struct artifact_limits){.max_count = jobs->max_artifacts, .max_bytes = jobs->max_artifact_bytes};
+    collection->limits =
+        (struct artifact_limits){.max_count = jobs->max_artifacts, .max_bytes = jobs->max_artifact_bytes};
     if (active) {
         collection->active = active;
         collection->wanted = json_deep_copy(outcome->artifacts); /* counts of references aren't atomic */

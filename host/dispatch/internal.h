@@ -1,6 +1,6 @@
 /*
- * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end; change.c: cancel and
- * retry; listen.c: who hears of it.
+ * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
+ * change.c: cancel and retry; tick.c: what falls due; listen.c: who hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H
@@ -24,10 +24,10 @@ struct active {
     double fraction;
     char stage[128];
     int64_t started_ns;
-    struct active *next;      /* in the lane's queue */
+    struct active *next; /* in the lane's queue */
     UT_hash_handle by_lease;
     UT_hash_handle by_id;
-    uint64_t lease;           /* the key: job->lease */
+    uint64_t lease; /* the key: job->lease */
 };
 
 /* A plugin's workers and the jobs that wait for them in memory. */
@@ -36,10 +36,10 @@ struct lane {
     const struct plugin *plugin;
     struct worker_spec spec;
     struct pool *pool;
-    struct active *first;     /* by priority, then in the order of acceptance */
+    struct active *first; /* by priority, then in the order of acceptance */
     int queued;
-    int submitting;           /* leased by submits that are not committed yet */
-    int recent_finishes;      /* since the last watch */
+    int submitting;      /* leased by submits that are not committed yet */
+    int recent_finishes; /* since the last watch */
     double rate_per_s;
 };
 
@@ -47,7 +47,7 @@ struct lane {
 struct route_state {
     const struct route *route;
     struct lane *lane;
-    bool backlog;             /* jobs of it wait in the store */
+    bool backlog; /* jobs of it wait in the store */
     bool claiming;
     struct dispatch_route_stats stats;
 };
@@ -70,7 +70,7 @@ struct dispatch {
     size_t open_pools;
     void (*on_drained)(void *client);
     void *drained_client;
-    int pending_ops;          /* store operations and thread work under way */
+    int pending_ops; /* store operations and thread work under way */
     int64_t waiting, oldest_waiting_ms;
     int64_t running;
     uint64_t stale, store_errors;
@@ -85,13 +85,17 @@ void dispatch_pump(struct lane *lane);
 void dispatch_wake_at(struct dispatch *dispatch, int64_t time_ms); /* a tick then, and not a whole second later */
 void dispatch_check_drained(struct dispatch *dispatch);
 
+/* tick.c has dispatch_wake_at(): with a time that is past, at once. */
+
 /* finish.c */
 void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome);
-void dispatch_finish_error(struct active *active, const struct error *error); /* before it reached a worker, or around it */
+void dispatch_finish_error(struct active *active,
+                           const struct error *error); /* before it reached a worker, or around it */
 void dispatch_finish_cancelled(struct active *active);
 void dispatch_release(struct active *active); /* back to the store as it was */
 
 /* listen.c */
-void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *event, json_t *data, bool last); /* takes data */
+void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *event, json_t *data,
+                   bool last); /* takes data */
 
 #endif

@@ -16,7 +16,7 @@ struct event_stream {
     struct MHD_Connection *connection;
     struct dispatch_listener listener;
     bool listening;
-    bool ended;     /* after what is in the buffer, no more */
+    bool ended; /* after what is in the buffer, no more */
     bool suspended;
     char *buffer;
     size_t length, size;
@@ -144,7 +144,8 @@ static void on_got(struct store_op *op, void *client)
         dispatch_listen(server->context.dispatch, job->id, &stream->listener);
     }
     json_decref(state);
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_events, stream, free_stream);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_events, stream, free_stream);
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     MHD_add_response_header(response, "Cache-Control", "no-cache");
     reply_response(request, 200, response);
@@ -155,7 +156,8 @@ void handle_events(struct http_request *request)
 {
     struct http_server *server = request->server;
     if (server->event_streams >= server->context.config->http.max_event_streams || server->draining) {
-        reply_problem(request, 503, "streams_full", "there are %d event streams open already; poll GET /jobs/ID, or raise [http] max_event_streams",
+        reply_problem(request, 503, "streams_full",
+                      "there are %d event streams open already; poll GET /jobs/ID, or raise [http] max_event_streams",
                       server->event_streams);
         return;
     }

@@ -14,9 +14,9 @@
 static const char *media_type_of(const char *name)
 {
     static const char *const types[][2] = {
-        {".pdf", "application/pdf"}, {".json", "application/json"},   {".gz", "application/gzip"},
+        {".pdf", "application/pdf"},  {".json", "application/json"},         {".gz", "application/gzip"},
         {".zst", "application/zstd"}, {".html", "text/html; charset=utf-8"}, {".txt", "text/plain; charset=utf-8"},
-        {".png", "image/png"},       {".log", "text/plain; charset=utf-8"}, {".md", "text/markdown; charset=utf-8"},
+        {".png", "image/png"},        {".log", "text/plain; charset=utf-8"}, {".md", "text/markdown; charset=utf-8"},
     };
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof types / sizeof types[0]; i++)
@@ -42,7 +42,8 @@ void handle_artifact(struct http_request *request)
     if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         if (fd >= 0)
             close(fd);
-        reply_problem(request, 404, "artifact_unknown", "the job has no artifact of that name; GET /jobs/ID lists those that it has");
+        reply_problem(request, 404, "artifact_unknown",
+                      "the job has no artifact of that name; GET /jobs/ID lists those that it has");
         return;
     }
     struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)status.st_size, fd);

@@ -42,11 +42,11 @@ struct http_request {
     char *body;
     size_t body_length, body_size;
     bool body_too_large;
-    bool answered;  /* status and response are set */
+    bool answered; /* status and response are set */
     bool suspended;
-    bool parked;    /* suspended in this call of the handler, even where the answer came at once */
-    bool gone;      /* the connection ended while a callback was pending: it frees the request */
-    bool pending;   /* a callback will come */
+    bool parked;  /* suspended in this call of the handler, even where the answer came at once */
+    bool gone;    /* the connection ended while a callback was pending: it frees the request */
+    bool pending; /* a callback will come */
     unsigned status;
     struct MHD_Response *response;
     /* Prefer: wait */
@@ -62,13 +62,15 @@ void reply_text(struct http_request *request, unsigned status, const char *media
 void reply_problem(struct http_request *request, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void reply_error(struct http_request *request, const struct error *error); /* the status follows from the code */
-void reply_response(struct http_request *request, unsigned status, struct MHD_Response *response); /* takes response */
+void reply_response(struct http_request *request, unsigned status,
+                    struct MHD_Response *response);                                   /* takes response */
 void reply_header(struct http_request *request, const char *name, const char *value); /* after a reply_ */
 
 /* server.c */
 void request_suspend(struct http_request *request); /* until a reply_: call before the callback can come */
 bool request_is_gone(struct http_request *request); /* in a callback, first of all: true, and the request is freed */
-const char *request_query(struct http_request *request, const char *name, char *buffer, size_t size); /* decoded, or NULL */
+const char *request_query(struct http_request *request, const char *name, char *buffer,
+                          size_t size);                           /* decoded, or NULL */
 void request_wait(struct http_request *request, int64_t wait_ms); /* puts it on the list of those with a deadline */
 void request_unwait(struct http_request *request);
 void server_resume(struct http_server *server, struct MHD_Connection *connection);

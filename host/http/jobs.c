@@ -23,12 +23,15 @@ static int64_t wanted_wait_ms(const struct http_request *request)
 
 static void reply_accepted(struct http_request *request, const struct job *job, unsigned status)
 {
-    reply_json(request, status, json_pack("{s:s, s:s}", "jobId", job->id, "status", job_state_name(job->state == JOB_RUNNING ? JOB_PENDING : job->state)));
+    reply_json(request, status,
+               json_pack("{s:s, s:s}", "jobId", job->id, "status",
+                         job_state_name(job->state == JOB_RUNNING ? JOB_PENDING : job->state)));
 }
 
 static void on_event(struct dispatch_listener *listener, const char *event, const json_t *data, bool last)
 {
-    struct http_request *request = (struct http_request *)((char *)listener - offsetof(struct http_request, listener));
+    struct http_request *request =
+        (struct http_request *)((char *)listener - offsetof(struct http_request, listener));
     (void)event;
     if (!last)
         return;
@@ -45,7 +48,8 @@ void jobs_wait_is_over(struct http_request *request)
     free(id);
 }
 
-static void on_submitted(void *client, enum store_submit_outcome outcome, const struct job *job, const struct error *error)
+static void on_submitted(void *client, enum store_submit_outcome outcome, const struct job *job,
+                         const struct error *error)
 {
     struct http_request *request = client;
     if (request_is_gone(request))
@@ -53,9 +57,11 @@ static void on_submitted(void *client, enum store_submit_outcome outcome, const 
     if (error) {
         reply_error(request, error);
     } else if (outcome == STORE_CONFLICT) {
-        reply_problem(request, 409, "job_conflict", "a job with this jobId was handed in before, with another body; use a new jobId");
+        reply_problem(request, 409, "job_conflict",
+                      "a job with this jobId was handed in before, with another body; use a new jobId");
     } else if (outcome == STORE_QUEUE_FULL) {
-        reply_problem(request, 503, "queue_full", "the queue is full (%lld jobs); try again later, or raise [jobs] queue_limit",
+        reply_problem(request, 503, "queue_full",
+                      "the queue is full (%lld jobs); try again later, or raise [jobs] queue_limit",
                       (long long)request->server->context.config->jobs.queue_limit);
         reply_header(request, "Retry-After", "5");
     } else if (!job_is_finished(job->state) && wanted_wait_ms(request) > 0 && !request->server->draining) {
@@ -74,7 +80,8 @@ static bool content_is_json(struct http_request *request)
 {
     const char *type = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Type");
     /* Asked for strictly: a browser can send other types to this port without asking first. */
-    return type && strncasecmp(type, "application/json", 16) == 0 && (type[16] == '\0' || type[16] == ';' || type[16] == ' ');
+    return type && strncasecmp(type, "application/json", 16) == 0 &&
+           (type[16] == '\0' || type[16] == ';' || type[16] == ' ');
 }
 
 void handle_process(struct http_request *request)
@@ -83,7 +90,8 @@ void handle_process(struct http_request *request)
     struct error error = {0};
     const struct route *route = NULL;
     if (request->server->draining) {
-        reply_problem(request, 503, "stopping", "this host is stopping and takes no more jobs; try again, or another host");
+        reply_problem(request, 503, "stopping",
+                      "this host is stopping and takes no more jobs; try again, or another host");
         reply_header(request, "Retry-After", "5");
         return;
     }
@@ -91,7 +99,8 @@ void handle_process(struct http_request *request)
         reply_problem(request, 415, "media_type", "send the body with Content-Type: application/json");
         return;
     }
-    json_t *body = request_parse(request->body ? request->body : "", request->body_length, context->config->http.max_json_depth, &error);
+    json_t *body = request_parse(request->body ? request->body : "", request->body_length,
+                                 context->config->http.max_json_depth, &error);
     free(request->body);
     request->body = NULL;
     request->body_size = 0;
@@ -124,7 +133,8 @@ static void on_got(struct store_op *op, void *client)
     if (error_is_set(&op->error)) {
         reply_error(request, &op->error);
     } else if (!op->get.job) {
-        reply_problem(request, 404, "job_unknown", "there is no job of that id; finished jobs are kept for [jobs] retention");
+        reply_problem(request, 404, "job_unknown",
+                      "there is no job of that id; finished jobs are kept for [jobs] retention");
     } else {
         char buffer[16];
         const char *with_data = request_query(request, "data", buffer, sizeof buffer);
@@ -170,7 +180,8 @@ static void on_listed(struct store_op *op, void *client)
     store_op_free(op);
 }
 
-static int read_number(struct http_request *request, const char *name, int64_t otherwise, int64_t least, int64_t most, int64_t *number)
+static int read_number(struct http_request *request, const char *name, int64_t otherwise, int64_t least, int64_t most,
+                       int64_t *number)
 {
     char buffer[32];
     const char *text = request_query(request, name, buffer, sizeof buffer);
@@ -181,7 +192,8 @@ static int read_number(struct http_request *request, const char *name, int64_t o
     *number = strtoll(text, &end, 10);
     if (*end == '\0' && end != text && *number >= least && *number <= most)
         return 0;
-    reply_problem(request, 400, "query_invalid", "%s must be a whole number from %lld to %lld", name, (long long)least, (long long)most);
+    reply_problem(request, 400, "query_invalid", "%s must be a whole number from %lld to %lld", name,
+                  (long long)least, (long long)most);
     return -1;
 }
 
@@ -192,10 +204,12 @@ void handle_jobs(struct http_request *request)
     const char *route = request_query(request, "route", route_text, sizeof route_text);
     int64_t limit, before;
     if (state && job_state_parse(state) < 0) {
-        reply_problem(request, 400, "query_invalid", "state must be pending, running, completed, failed or cancelled");
+        reply_problem(request, 400, "query_invalid",
+                      "state must be pending, running, completed, failed or cancelled");
         return;
     }
-    if (read_number(request, "limit", 50, 1, STORE_LIST_MAX, &limit) != 0 || read_number(request, "before", 0, 0, INT64_MAX, &before) != 0)
+    if (read_number(request, "limit", 50, 1, STORE_LIST_MAX, &limit) != 0 ||
+        read_number(request, "before", 0, 0, INT64_MAX, &before) != 0)
         return;
     struct store_op *op = store_op_new(STORE_LIST, on_listed, request);
     op->list.state = state ? job_state_parse(state) : -1;

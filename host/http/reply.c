@@ -12,10 +12,10 @@ struct status_of_code {
 
 /* Codes that aren't here are the host's own fault: 500, or 503 where another try may help. */
 static const struct status_of_code statuses[] = {
-    {"json_invalid", 400},      {"json_too_deep", 400},      {"request_invalid", 400},  {"route_unknown", 404},
-    {"route_ambiguous", 422},   {"options_invalid", 422},    {"repro_invalid", 422},    {"repro_too_large", 422},
-    {"repro_not_found", 422},   {"job_unknown", 404},        {"job_finished", 409},     {"job_not_finished", 409},
-    {"job_conflict", 409},      {"queue_full", 503},         {"delivery_unknown", 404}, {"store_full", 507},
+    {"json_invalid", 400},    {"json_too_deep", 400},   {"request_invalid", 400},  {"route_unknown", 404},
+    {"route_ambiguous", 422}, {"options_invalid", 422}, {"repro_invalid", 422},    {"repro_too_large", 422},
+    {"repro_not_found", 422}, {"job_unknown", 404},     {"job_finished", 409},     {"job_not_finished", 409},
+    {"job_conflict", 409},    {"queue_full", 503},      {"delivery_unknown", 404}, {"store_full", 507},
 };
 
 static const char *title_of(unsigned status)
@@ -84,8 +84,8 @@ void reply_problem(struct http_request *request, unsigned status, const char *co
     if (!text)
         text = json_string("(the detail is not UTF-8)");
     reply_as(request, status, "application/problem+json",
-             json_pack("{s:s, s:s, s:i, s:s, s:o}", "type", "about:blank", "title", title_of(status), "status", (int)status, "code",
-                       code, "detail", text));
+             json_pack("{s:s, s:s, s:i, s:s, s:o}", "type", "about:blank", "title", title_of(status), "status",
+                       (int)status, "code", code, "detail", text));
 }
 
 void reply_error(struct http_request *request, const struct error *error)

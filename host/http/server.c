@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define SWEEP_MS 250
-#define RUNS_MAX 16 /* of the library in one turn of the loop */
+#define RUNS_MAX 16      /* of the library in one turn of the loop */
 #define DISCARD_FACTOR 4 /* a chunked body beyond the limit is read, and dropped, up to this many times the limit */
 
 struct http_route {
@@ -145,7 +145,8 @@ static void find_handler(struct http_request *request)
         if (!matches(request, routes[i].pattern))
             continue;
         if (strcmp(routes[i].method, is_head ? "GET" : request->method) != 0) {
-            snprintf(allowed + strlen(allowed), sizeof allowed - strlen(allowed), "%s%s", allowed[0] ? ", " : "", routes[i].method);
+            snprintf(allowed + strlen(allowed), sizeof allowed - strlen(allowed), "%s%s", allowed[0] ? ", " : "",
+                     routes[i].method);
             continue;
         }
         request->handler = routes[i].handler;
@@ -153,7 +154,8 @@ static void find_handler(struct http_request *request)
             reply_problem(request, 421, "host_unknown",
                           "this host doesn't answer to that name; add it to [http] hosts, or set [http] token");
         else if (!routes[i].open && !has_token(request)) {
-            reply_problem(request, 401, "token_missing", "send the header Authorization: Bearer TOKEN, with the token of [http] token");
+            reply_problem(request, 401, "token_missing",
+                          "send the header Authorization: Bearer TOKEN, with the token of [http] token");
             reply_header(request, "WWW-Authenticate", "Bearer");
         }
         return;
@@ -162,9 +164,10 @@ static void find_handler(struct http_request *request)
         reply_problem(request, 405, "method_not_allowed", "this path takes %s only", allowed);
         reply_header(request, "Allow", allowed);
     } else {
-        reply_problem(request, 404, "path_unknown",
-                      "there is nothing here; the paths are /process, /jobs, /jobs/ID, /jobs/ID/retry, /jobs/ID/events, "
-                      "/artifacts/JOB/NAME, /deliveries, /plugins, /healthz, /readyz and /metrics");
+        reply_problem(
+            request, 404, "path_unknown",
+            "there is nothing here; the paths are /process, /jobs, /jobs/ID, /jobs/ID/retry, /jobs/ID/events, "
+            "/artifacts/JOB/NAME, /deliveries, /plugins, /healthz, /readyz and /metrics");
     }
 }
 
@@ -173,8 +176,8 @@ static void check_length(struct http_request *request)
     const char *text = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
     int64_t most = request->server->context.config->http.max_body_bytes;
     if (!request->answered && text && strtoll(text, NULL, 10) > most)
-        reply_problem(request, 413, "body_too_large", "the body is %.30s bytes, and the limit is %lld; raise [http] max_body", text,
-                      (long long)most);
+        reply_problem(request, 413, "body_too_large",
+                      "the body is %.30s bytes, and the limit is %lld; raise [http] max_body", text, (long long)most);
 }
 
 static bool take_body(struct http_request *request, const char *bytes, size_t length)
@@ -209,8 +212,9 @@ static enum MHD_Result queue_answer(struct http_request *request)
     return queued;
 }
 
-static enum MHD_Result on_request(void *client, struct MHD_Connection *connection, const char *path, const char *method,
-                                  const char *version, const char *upload, size_t *upload_length, void **request_client)
+static enum MHD_Result on_request(void *client, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *upload, size_t *upload_length,
+                                  void **request_client)
 {
     struct http_server *server = client;
     struct http_request *request = *request_client;
@@ -235,7 +239,8 @@ static enum MHD_Result on_request(void *client, struct MHD_Connection *connectio
         return take_body(request, upload, length) ? MHD_YES : MHD_NO;
     }
     if (!request->answered && request->body_too_large)
-        reply_problem(request, 413, "body_too_large", "the body is larger than the limit of %lld bytes; raise [http] max_body",
+        reply_problem(request, 413, "body_too_large",
+                      "the body is larger than the limit of %lld bytes; raise [http] max_body",
                       (long long)server->context.config->http.max_body_bytes);
     request->parked = false;
     if (!request->answered)
@@ -413,7 +418,8 @@ int http_listen(const char *address, char **actual, struct error *error)
     socklen_t length = sizeof bound;
     getsockname(fd, (struct sockaddr *)&bound, &length);
     char host[64] = "", port[16] = "";
-    getnameinfo((struct sockaddr *)&bound, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    getnameinfo((struct sockaddr *)&bound, length, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
     *actual = memory_format(bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
     return fd;
 }
@@ -423,13 +429,15 @@ struct http_server *http_server_new(const struct http_context *context, int sock
     const struct config_http *http = &context->config->http;
     struct http_server *server = memory_zeroed(1, sizeof *server);
     server->context = *context;
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
-                                      MHD_OPTION_EXTERNAL_LOGGER, on_library_error, NULL, MHD_OPTION_LISTEN_SOCKET, socket,
-                                      MHD_OPTION_NOTIFY_COMPLETED, on_request_ended, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-                                      leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->max_connections,
-                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((http->timeout_ms + 999) / 1000),
-                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info = server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
+                         server, MHD_OPTION_EXTERNAL_LOGGER, on_library_error, NULL, MHD_OPTION_LISTEN_SOCKET, socket,
+                         MHD_OPTION_NOTIFY_COMPLETED, on_request_ended, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+                         leave_encoded, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->max_connections,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((http->timeout_ms + 999) / 1000),
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
         error_set(error, "listen_failed", true, "libmicrohttpd can't be started");
         close(socket);

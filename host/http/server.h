@@ -1,8 +1,8 @@
 /*
  * http/server.h: the HTTP door.
  *
- * libmicrohttpd on the host's own loop: its epoll descriptor is watched, and all handlers run on the loop thread. A handler that waits for the
- * store suspends its connection. Bodies are read up to [http] max_body, and no further.
+ * libmicrohttpd on the host's own loop: its epoll descriptor is watched, and all handlers run on the loop thread. A
+ * handler that waits for the store suspends its connection. Bodies are read up to [http] max_body, and no further.
  */
 #ifndef EXPORTD_HTTP_SERVER_H
 #define EXPORTD_HTTP_SERVER_H
@@ -29,8 +29,8 @@ struct http_context {
     int64_t started_ns;
 };
 
-/* A socket that listens at "address:port" or "[v6]:port", and where it really is ("127.0.0.1:41234" for port 0; new string). Returns the
- * descriptor, or -1 with error set (listen_failed). */
+/* A socket that listens at "address:port" or "[v6]:port", and where it really is ("127.0.0.1:41234" for port 0; new
+ * string). Returns the descriptor, or -1 with error set (listen_failed). */
 int http_listen(const char *address, char **actual, struct error *error);
 
 /* Starts to answer on a listening socket, which it takes over. */

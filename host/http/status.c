@@ -27,13 +27,15 @@ void handle_ready(struct http_request *request)
     if (off)
         json_array_append_new(missing, json_string("sandbox: switched off in conf.d"));
     else if (catalog->sandbox_known && catalog->landlock_abi == 0)
-        json_array_append_new(missing, json_string("sandbox: this kernel has no Landlock, so plugins can read files"));
+        json_array_append_new(missing,
+                              json_string("sandbox: this kernel has no Landlock, so plugins can read files"));
     else if (catalog->sandbox_known && !catalog->seccomp)
         json_array_append_new(missing, json_string("sandbox: this kernel has no seccomp filters"));
     for (size_t i = 0; i < catalog->failure_count; i++)
         json_array_append_new(missing, json_pack("s++", "plugin: ", catalog->failures[i].error.code, ""));
-    json_t *body = json_pack("{s:b, s:{s:b, s:i, s:b}, s:o}", "ready", !request->server->draining, "sandbox", "enabled", !off,
-                             "landlock", catalog->landlock_abi, "seccomp", (int)catalog->seccomp, "missing", missing);
+    json_t *body =
+        json_pack("{s:b, s:{s:b, s:i, s:b}, s:o}", "ready", !request->server->draining, "sandbox", "enabled", !off,
+                  "landlock", catalog->landlock_abi, "seccomp", (int)catalog->seccomp, "missing", missing);
     reply_json(request, request->server->draining ? 503 : 200, body);
 }
 
@@ -43,8 +45,9 @@ static json_t *routes_of(const struct catalog *catalog, const struct plugin *plu
     for (size_t i = 0; i < catalog->route_count; i++) {
         const struct route *route = catalog->routes[i];
         if (route->plugin == plugin)
-            json_array_append_new(routes, json_pack("{s:s, s:s, s:b, s:O}", "route", route->name, "summary", route->summary, "needsRepro",
-                                                    (int)route->needs_repro, "options", route->schema));
+            json_array_append_new(routes,
+                                  json_pack("{s:s, s:s, s:b, s:O}", "route", route->name, "summary", route->summary,
+                                            "needsRepro", (int)route->needs_repro, "options", route->schema));
     }
     return routes;
 }
@@ -56,7 +59,8 @@ json_t *plugins_to_json(const struct catalog *catalog)
     for (size_t i = 0; i < catalog->plugin_count; i++) {
         const struct plugin *plugin = catalog->plugins[i];
         json_t *object = json_object();
-        static const char *const copied[] = {"name", "version", "summary", "licence", "sdk", "abi", "grants", "secrets"};
+        static const char *const copied[] = {"name", "version", "summary", "licence",
+                                             "sdk",  "abi",     "grants",  "secrets"};
         for (size_t j = 0; j < sizeof copied / sizeof copied[0]; j++)
             json_object_set(object, copied[j], json_object_get(plugin->manifest, copied[j]));
         json_object_set_new(object, "enabled", json_boolean(plugin->enabled));
@@ -67,7 +71,8 @@ json_t *plugins_to_json(const struct catalog *catalog)
     }
     for (size_t i = 0; i < catalog->failure_count; i++)
         json_array_append_new(failures, json_pack("{s:s, s:s, s:s}", "file", catalog->failures[i].path, "code",
-                                                  catalog->failures[i].error.code, "error", catalog->failures[i].error.message));
+                                                  catalog->failures[i].error.code, "error",
+                                                  catalog->failures[i].error.message));
     return json_pack("{s:o, s:o}", "plugins", plugins, "failures", failures);
 }
 
@@ -80,9 +85,9 @@ static json_t *delivery_to_json(const struct store_delivery *delivery)
 {
     static const char *const states[] = {"waiting", "delivered", "dead"};
     char created[CLOCK_TEXT_MAX], next[CLOCK_TEXT_MAX];
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "id", delivery->id, "jobId", delivery->job_id, "url", delivery->target,
-                               "status", states[delivery->state], "attempts", delivery->attempts, "createdAt",
-                               clock_format(delivery->created_at_ms, created));
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "id", delivery->id, "jobId", delivery->job_id, "url",
+                               delivery->target, "status", states[delivery->state], "attempts", delivery->attempts,
+                               "createdAt", clock_format(delivery->created_at_ms, created));
     if (delivery->state == STORE_DELIVERY_WAITING)
         json_object_set_new(object, "nextAt", json_string(clock_format(delivery->next_at_ms, next)));
     if (delivery->last_error)
@@ -101,7 +106,8 @@ static void on_listed(struct store_op *op, void *client)
         reply_error(request, &op->error);
     } else {
         json_t *deliveries = json_array();
-        for (const struct store_delivery *delivery = op->delivery_list.deliveries; delivery; delivery = delivery->next)
+        for (const struct store_delivery *delivery = op->delivery_list.deliveries; delivery;
+             delivery = delivery->next)
             json_array_append_new(deliveries, delivery_to_json(delivery));
         reply_json(request, 200, json_pack("{s:o}", "deliveries", deliveries));
     }
@@ -141,7 +147,8 @@ static void on_retried(struct store_op *op, void *client)
         if (error_is_set(&op->error))
             reply_error(request, &op->error);
         else if (!applied)
-            reply_problem(request, 404, "delivery_unknown", "there is no delivery of that id; GET /deliveries lists them");
+            reply_problem(request, 404, "delivery_unknown",
+                          "there is no delivery of that id; GET /deliveries lists them");
         else
             reply_json(request, 202, json_pack("{s:s, s:s}", "id", op->delivery_retry.id, "status", "waiting"));
         if (applied)
@@ -179,25 +186,34 @@ static void write_jobs(FILE *out, const struct dispatch_stats *stats)
     head(out, "exportd_jobs_finished_total", "counter", "Jobs that ended, by route and state.");
     for (size_t i = 0; i < stats->route_count; i++) {
         const struct dispatch_route_stats *route = &stats->routes[i];
-        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"completed\"} %" PRIu64 "\n", route->route->name, route->completed);
-        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"failed\"} %" PRIu64 "\n", route->route->name, route->failed);
-        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"cancelled\"} %" PRIu64 "\n", route->route->name, route->cancelled);
+        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"completed\"} %" PRIu64 "\n",
+                route->route->name, route->completed);
+        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"failed\"} %" PRIu64 "\n", route->route->name,
+                route->failed);
+        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"cancelled\"} %" PRIu64 "\n",
+                route->route->name, route->cancelled);
     }
     head(out, "exportd_jobs_submitted_total", "counter", "Jobs that were accepted, by route.");
     for (size_t i = 0; i < stats->route_count; i++)
-        fprintf(out, "exportd_jobs_submitted_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].route->name, stats->routes[i].submitted);
+        fprintf(out, "exportd_jobs_submitted_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].route->name,
+                stats->routes[i].submitted);
     head(out, "exportd_job_retries_total", "counter", "Attempts that failed and are tried again, by route.");
     for (size_t i = 0; i < stats->route_count; i++)
-        fprintf(out, "exportd_job_retries_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].route->name, stats->routes[i].retried);
+        fprintf(out, "exportd_job_retries_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].route->name,
+                stats->routes[i].retried);
     head(out, "exportd_worker_seconds_total", "counter", "Time that attempts spent in workers, by route.");
     for (size_t i = 0; i < stats->route_count; i++)
-        fprintf(out, "exportd_worker_seconds_total{route=\"%s\"} %.6f\n", stats->routes[i].route->name, stats->routes[i].seconds);
-    single(out, "exportd_jobs_waiting", "gauge", "Jobs that wait in the store, scheduled ones included.", (double)stats->waiting);
-    single(out, "exportd_jobs_waiting_oldest_seconds", "gauge", "Age of a job that could run and waits; 0 where there is none.",
+        fprintf(out, "exportd_worker_seconds_total{route=\"%s\"} %.6f\n", stats->routes[i].route->name,
+                stats->routes[i].seconds);
+    single(out, "exportd_jobs_waiting", "gauge", "Jobs that wait in the store, scheduled ones included.",
+           (double)stats->waiting);
+    single(out, "exportd_jobs_waiting_oldest_seconds", "gauge",
+           "Age of a job that could run and waits; 0 where there is none.",
            stats->oldest_waiting_ms ? (double)(clock_now_ms() - stats->oldest_waiting_ms) / 1000 : 0);
     single(out, "exportd_jobs_running", "gauge", "Jobs in workers.", (double)stats->running);
     single(out, "exportd_jobs_in_memory", "gauge", "Jobs that this host has leased.", (double)stats->in_memory);
-    single(out, "exportd_stale_ends_total", "counter", "Ends of jobs that came with an old lease and were dropped.", (double)stats->stale);
+    single(out, "exportd_stale_ends_total", "counter", "Ends of jobs that came with an old lease and were dropped.",
+           (double)stats->stale);
 }
 
 static void write_workers(FILE *out, const struct http_context *context)
@@ -205,13 +221,15 @@ static void write_workers(FILE *out, const struct http_context *context)
     const struct catalog *catalog = context->catalog;
     static const char *const names[] = {"exportd_workers", "exportd_workers_busy", "exportd_workers_started_total",
                                         "exportd_workers_crashed_total", "exportd_workers_resident_bytes"};
-    static const char *const helps[] = {"Worker processes, by plugin.", "Of these, those with a job.", "Worker processes that were started.",
-                                        "Worker processes that were lost in the middle of a job.", "Memory of a plugin's workers together."};
+    static const char *const helps[] = {
+        "Worker processes, by plugin.", "Of these, those with a job.", "Worker processes that were started.",
+        "Worker processes that were lost in the middle of a job.", "Memory of a plugin's workers together."};
     for (int what = 0; what < 5; what++) {
         head(out, names[what], what == 2 || what == 3 ? "counter" : "gauge", helps[what]);
         for (size_t i = 0; i < catalog->plugin_count; i++) {
             struct pool_stats stats = dispatch_pool_stats(context->dispatch, catalog->plugins[i]);
-            const double values[] = {stats.workers, stats.busy, (double)stats.started, (double)stats.crashed, (double)stats.resident_bytes};
+            const double values[] = {stats.workers, stats.busy, (double)stats.started, (double)stats.crashed,
+                                     (double)stats.resident_bytes};
             fprintf(out, "%s{plugin=\"%s\"} %.17g\n", names[what], catalog->plugins[i]->name, values[what]);
         }
     }
@@ -234,22 +252,29 @@ void handle_metrics(struct http_request *request)
     write_jobs(out, &jobs);
     free(jobs.routes);
     write_workers(out, context);
-    single(out, "exportd_plugin_failures", "gauge", "Plugins that could not be loaded.", (double)context->catalog->failure_count);
+    single(out, "exportd_plugin_failures", "gauge", "Plugins that could not be loaded.",
+           (double)context->catalog->failure_count);
     single(out, "exportd_store_commits_total", "counter", "Transactions.", (double)store.commits);
-    single(out, "exportd_store_operations_total", "counter", "Operations; divided by the commits, the size of a batch.", (double)store.operations);
+    single(out, "exportd_store_operations_total", "counter",
+           "Operations; divided by the commits, the size of a batch.", (double)store.operations);
     single(out, "exportd_store_failures_total", "counter", "Transactions that failed.", (double)store.failures);
-    single(out, "exportd_store_batch_max", "gauge", "The most operations in one transaction.", (double)store.largest_batch);
+    single(out, "exportd_store_batch_max", "gauge", "The most operations in one transaction.",
+           (double)store.largest_batch);
     single(out, "exportd_deliveries_total", "counter", "Callbacks that arrived.", (double)outbox.delivered);
-    single(out, "exportd_delivery_failures_total", "counter", "Attempts at a callback that failed.", (double)outbox.failed_attempts);
+    single(out, "exportd_delivery_failures_total", "counter", "Attempts at a callback that failed.",
+           (double)outbox.failed_attempts);
     single(out, "exportd_deliveries_dead_total", "counter", "Callbacks that were given up.", (double)outbox.dead);
     single(out, "exportd_deliveries_sending", "gauge", "Callbacks on their way.", outbox.sending);
-    single(out, "exportd_sandbox_landlock_abi", "gauge", "Landlock's ABI in the workers; 0 where the kernel has none.", context->catalog->landlock_abi);
-    single(out, "exportd_sandbox_seccomp", "gauge", "1 where workers run behind a seccomp filter.", context->catalog->seccomp);
+    single(out, "exportd_sandbox_landlock_abi", "gauge",
+           "Landlock's ABI in the workers; 0 where the kernel has none.", context->catalog->landlock_abi);
+    single(out, "exportd_sandbox_seccomp", "gauge", "1 where workers run behind a seccomp filter.",
+           context->catalog->seccomp);
     head(out, "exportd_http_answers_total", "counter", "Answers, by the status' first digit.");
     for (int i = 1; i < 6; i++)
         fprintf(out, "exportd_http_answers_total{class=\"%dxx\"} %" PRIu64 "\n", i, server->answers[i]);
     single(out, "exportd_http_event_streams", "gauge", "Open streams of /jobs/ID/events.", server->event_streams);
-    single(out, "exportd_uptime_seconds", "gauge", "Since the start.", (double)(clock_monotonic_ns() - context->started_ns) / 1e9);
+    single(out, "exportd_uptime_seconds", "gauge", "Since the start.",
+           (double)(clock_monotonic_ns() - context->started_ns) / 1e9);
     fclose(out);
     struct MHD_Response *response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
     MHD_add_response_header(response, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");

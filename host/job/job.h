@@ -29,12 +29,12 @@ struct job {
     char *task;  /* "report" */
     char *route; /* "report/pdf" */
     enum job_state state;
-    int priority;          /* higher first; -100 to 100 */
-    int64_t run_at_ms;     /* not before; 0: at once */
-    int attempts;          /* that ended, or the current one */
-    int losses;            /* how often the host died while it ran */
+    int priority;      /* higher first; -100 to 100 */
+    int64_t run_at_ms; /* not before; 0: at once */
+    int attempts;      /* that ended, or the current one */
+    int losses;        /* how often the host died while it ran */
     int max_attempts;
-    int64_t lease;         /* of the last start */
+    int64_t lease; /* of the last start */
     bool cancel_requested;
     int64_t created_at_ms, started_at_ms, finished_at_ms;
     unsigned char body_hash[JOB_HASH_BYTES]; /* of the request, for "the same body" */
@@ -53,8 +53,8 @@ const char *job_state_name(enum job_state state); /* "pending" … */
 int job_state_parse(const char *name);            /* or -1 */
 bool job_is_finished(enum job_state state);
 
-/* How a job looks to callers of GET /jobs/ID, as a new object: jobId, task, route, status, times as RFC 3339, attempts,
- * result or error and errorCode. with_data: its data too. */
+/* How a job looks to callers of GET /jobs/ID, as a new object: jobId, task, route, status, times as RFC 3339,
+ * attempts, result or error and errorCode. with_data: its data too. */
 json_t *job_to_json(const struct job *job, bool with_data);
 
 #endif

@@ -35,8 +35,8 @@ static int check_depth(const char *body, size_t length, int64_t max_depth, struc
             in_string = true;
         } else if (c == '{' || c == '[') {
             if (++depth > max_depth)
-                return error_set(error, "json_too_deep", false, "the JSON nests deeper than %lld levels (at byte %zu)",
-                                 (long long)max_depth, i);
+                return error_set(error, "json_too_deep", false,
+                                 "the JSON nests deeper than %lld levels (at byte %zu)", (long long)max_depth, i);
         } else if (c == '}' || c == ']') {
             depth--;
         }
@@ -51,7 +51,8 @@ json_t *request_parse(const char *body, size_t length, int64_t max_depth, struct
     json_error_t where;
     json_t *value = json_loadb(body, length, JSON_REJECT_DUPLICATES, &where);
     if (!value)
-        error_set(error, "json_invalid", false, "the body is no JSON: %s (line %d, column %d)", where.text, where.line, where.column);
+        error_set(error, "json_invalid", false, "the body is no JSON: %s (line %d, column %d)", where.text,
+                  where.line, where.column);
     return value;
 }
 
@@ -62,7 +63,8 @@ int request_check_repro(const struct config *config, const json_t *repro, struct
         return error_set(error, "repro_invalid", false, "the repro document: %s", message);
     const json_t *files = exportd_repro_array(repro, "files");
     if ((int64_t)json_array_size(files) > config->repros.max_files)
-        return error_set(error, "repro_too_large", false, "the repro has %zu files, more than the %lld allowed; raise [repros] max_files",
+        return error_set(error, "repro_too_large", false,
+                         "the repro has %zu files, more than the %lld allowed; raise [repros] max_files",
                          json_array_size(files), (long long)config->repros.max_files);
     return 0;
 }
@@ -81,7 +83,8 @@ static int read_run_at(const json_t *value, int64_t *run_at_ms, struct error *er
             while (*++rest >= '0' && *rest <= '9')
                 continue;
         if (!rest || strcmp(rest, "Z") != 0)
-            return error_set(error, "request_invalid", false, "/runAt: must be a time in UTC as 2025-04-27T12:34:56Z");
+            return error_set(error, "request_invalid", false,
+                             "/runAt: must be a time in UTC as 2025-04-27T12:34:56Z");
         *run_at_ms = (int64_t)timegm(&parts) * 1000;
     } else {
         return error_set(error, "request_invalid", false, "/runAt: must be a time as 2025-04-27T12:34:56Z");
@@ -91,16 +94,16 @@ static int read_run_at(const json_t *value, int64_t *run_at_ms, struct error *er
     return 0;
 }
 
-static int read_integer(const json_t *request, const char *key, json_int_t least, json_int_t most, int otherwise, int *number,
-                        struct error *error)
+static int read_integer(const json_t *request, const char *key, json_int_t least, json_int_t most, int otherwise,
+                        int *number, struct error *error)
 {
     const json_t *value = json_object_get(request, key);
     *number = otherwise;
     if (!value || json_is_null(value))
         return 0;
     if (!json_is_integer(value) || json_integer_value(value) < least || json_integer_value(value) > most)
-        return error_set(error, "request_invalid", false, "/%s: must be a whole number from %lld to %lld", key, (long long)least,
-                         (long long)most);
+        return error_set(error, "request_invalid", false, "/%s: must be a whole number from %lld to %lld", key,
+                         (long long)least, (long long)most);
     *number = (int)json_integer_value(value);
     return 0;
 }
@@ -110,7 +113,8 @@ static int check_members(json_t *request, struct error *error)
     static const char *const known[] = {"jobId", "task", "callbackUrl", "data", "priority", "runAt", "maxAttempts"};
     const char *key;
     json_t *value;
-    json_object_foreach(request, key, value) {
+    json_object_foreach(request, key, value)
+    {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             found = found || strcmp(key, known[i]) == 0;
@@ -163,10 +167,12 @@ static int read_callback(const json_t *request, struct job *job, struct error *e
         return 0;
     const char *url = json_string_value(value);
     if (!url || strlen(url) > URL_MAX || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
-        return error_set(error, "request_invalid", false, "/callbackUrl: must be an http or https URL of at most %d bytes", URL_MAX);
+        return error_set(error, "request_invalid", false,
+                         "/callbackUrl: must be an http or https URL of at most %d bytes", URL_MAX);
     for (const char *c = url; *c; c++)
         if ((unsigned char)*c <= 0x20 || *c == 0x7f)
-            return error_set(error, "request_invalid", false, "/callbackUrl: must not hold spaces or control characters");
+            return error_set(error, "request_invalid", false,
+                             "/callbackUrl: must not hold spaces or control characters");
     job->callback_url = memory_text(url);
     return 0;
 }
@@ -175,7 +181,8 @@ static void hash_request(const json_t *request, struct job *job)
 {
     char *canonical = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
     if (canonical)
-        crypto_generichash(job->body_hash, JOB_HASH_BYTES, (const unsigned char *)canonical, strlen(canonical), NULL, 0);
+        crypto_generichash(job->body_hash, JOB_HASH_BYTES, (const unsigned char *)canonical, strlen(canonical), NULL,
+                           0);
     free(canonical);
 }
 
@@ -204,11 +211,12 @@ static int check_data(const struct config *config, const struct route *route, js
     if (!failed && repro_id && !json_is_string(repro_id))
         failed = error_set(error, "request_invalid", false, "/data/repro_id: must be a string");
     if (!failed && route->needs_repro && !repro && !repro_id)
-        failed = error_set(error, "request_invalid", false, "/data: %s needs a repro: give \"repro_id\", or the document as \"repro\"",
-                           route->name);
+        failed = error_set(error, "request_invalid", false,
+                           "/data: %s needs a repro: give \"repro_id\", or the document as \"repro\"", route->name);
     if (!failed && route->needs_repro && !repro && !config->repros.folder[0])
         failed = error_set(error, "repro_not_found", false,
-                           "/data/repro_id: this host has no place to look repros up; set [repros] folder, or send the document as \"repro\"");
+                           "/data/repro_id: this host has no place to look repros up; set [repros] folder, or send "
+                           "the document as \"repro\"");
     if (repro)
         json_object_set_new(data, "repro", repro);
     if (repro_id)
@@ -216,10 +224,12 @@ static int check_data(const struct config *config, const struct route *route, js
     return failed;
 }
 
-struct job *request_read(const struct catalog *catalog, json_t *request, const struct route **route, struct error *error)
+struct job *request_read(const struct catalog *catalog, json_t *request, const struct route **route,
+                         struct error *error)
 {
     if (!json_is_object(request)) {
-        error_set(error, "request_invalid", false, "the body must be a JSON object: {\"jobId\", \"task\", \"data\": {…}}");
+        error_set(error, "request_invalid", false,
+                  "the body must be a JSON object: {\"jobId\", \"task\", \"data\": {…}}");
         return NULL;
     }
     struct job *job = job_new();
@@ -243,8 +253,10 @@ struct job *request_read(const struct catalog *catalog, json_t *request, const s
     if (!*route || check_data(catalog->config, *route, data, error) != 0 || read_id(request, job, error) != 0 ||
         read_callback(request, job, error) != 0 ||
         read_integer(request, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT, 0, &job->priority, error) != 0 ||
-        read_integer(request, "maxAttempts", 1, ATTEMPTS_LIMIT, (int)catalog->config->jobs.max_attempts, &job->max_attempts, error) != 0 ||
-        read_run_at(json_object_get(request, "runAt"), &job->run_at_ms, error) != 0 || set_data(job, data, error) != 0)
+        read_integer(request, "maxAttempts", 1, ATTEMPTS_LIMIT, (int)catalog->config->jobs.max_attempts,
+                     &job->max_attempts, error) != 0 ||
+        read_run_at(json_object_get(request, "runAt"), &job->run_at_ms, error) != 0 ||
+        set_data(job, data, error) != 0)
         goto fail;
     job->task = memory_text((*route)->task);
     job->route = memory_text((*route)->name);
@@ -279,7 +291,8 @@ static char *read_file(const char *path, int64_t max_bytes, size_t *length, stru
     if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         error_set(error, "repro_not_found", false, "%s: %s", path, fd < 0 ? strerror(errno) : "not a regular file");
     } else if (status.st_size > max_bytes) {
-        error_set(error, "repro_too_large", false, "%s: %lld bytes, more than the %lld allowed; raise [repros] max_bytes", path,
+        error_set(error, "repro_too_large", false,
+                  "%s: %lld bytes, more than the %lld allowed; raise [repros] max_bytes", path,
                   (long long)status.st_size, (long long)max_bytes);
     } else {
         text = memory_zeroed(1, (size_t)status.st_size + 1);
@@ -297,7 +310,8 @@ static char *read_file(const char *path, int64_t max_bytes, size_t *length, stru
 int request_load_repro(const struct config *config, const char *repro_id, struct job *job, struct error *error)
 {
     if (!*repro_id || repro_id[0] == '.' || strchr(repro_id, '/') || strlen(repro_id) > 200)
-        return error_set(error, "repro_not_found", false, "the repro_id can't be a file's name: it holds a slash, begins with a dot or is too long");
+        return error_set(error, "repro_not_found", false,
+                         "the repro_id can't be a file's name: it holds a slash, begins with a dot or is too long");
     char *path = memory_format("%s/%s.json", config->repros.folder, repro_id);
     size_t length = 0;
     char *text = read_file(path, config->repros.max_bytes, &length, error);

@@ -9,10 +9,10 @@
 
 #define SCHEMA_DEPTH_MAX 16
 
-static const char *const keywords[] = {"type",      "enum",     "const",     "default",    "description",
-                                       "minimum",   "maximum",  "minLength", "maxLength",  "items",
-                                       "minItems",  "maxItems", "properties", "required",   "additionalProperties",
-                                       "title",     "examples", "uniqueItems", "$schema",  "$id"};
+static const char *const keywords[] = {"type",     "enum",     "const",       "default",   "description",
+                                       "minimum",  "maximum",  "minLength",   "maxLength", "items",
+                                       "minItems", "maxItems", "properties",  "required",  "additionalProperties",
+                                       "title",    "examples", "uniqueItems", "$schema",   "$id"};
 
 static const char *const types[] = {"object", "array", "string", "integer", "number", "boolean", "null"};
 
@@ -52,16 +52,19 @@ static int check_at(const json_t *schema, int depth, struct error *error)
         return error_set(error, "plugin_invalid", false, "its options' schema is no object, or nests too deeply");
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)schema, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)schema, key, value)
+    {
         if (!is_one_of(key, keywords, sizeof keywords / sizeof keywords[0]))
-            return error_set(error, "plugin_invalid", false, "its options' schema uses the keyword \"%s\", which exportd doesn't know",
-                             key);
+            return error_set(error, "plugin_invalid", false,
+                             "its options' schema uses the keyword \"%s\", which exportd doesn't know", key);
     }
     const json_t *type = json_object_get(schema, "type");
     if (type && (!json_is_string(type) || !is_one_of(json_string_value(type), types, sizeof types / sizeof types[0])))
-        return error_set(error, "plugin_invalid", false, "its options' schema has a \"type\" that is none of JSON Schema's");
+        return error_set(error, "plugin_invalid", false,
+                         "its options' schema has a \"type\" that is none of JSON Schema's");
     json_t *properties = json_object_get(schema, "properties");
-    json_object_foreach(properties, key, value) {
+    json_object_foreach(properties, key, value)
+    {
         if (check_at(value, depth + 1, error) != 0)
             return -1;
         json_t *fallback = json_object_get(value, "default");
@@ -71,8 +74,9 @@ static int check_at(const json_t *schema, int depth, struct error *error)
             int failed = schema_apply(value, copy, key, &cause);
             json_decref(copy);
             if (failed)
-                return error_set(error, "plugin_invalid", false, "the default of its option \"%s\" isn't what its schema asks: %s",
-                                 key, cause.message);
+                return error_set(error, "plugin_invalid", false,
+                                 "the default of its option \"%s\" isn't what its schema asks: %s", key,
+                                 cause.message);
         }
     }
     const json_t *items = json_object_get(schema, "items");
@@ -106,7 +110,8 @@ static int check_choices(const json_t *schema, const json_t *value, const char *
         return 0;
     size_t index;
     json_t *choice;
-    json_array_foreach(choices, index, choice) {
+    json_array_foreach(choices, index, choice)
+    {
         if (json_equal(choice, value))
             return 0;
     }
@@ -146,9 +151,11 @@ static int check_bounds(const json_t *schema, const json_t *value, const char *p
     const json_t *least = json_object_get(schema, least_key);
     const json_t *most = json_object_get(schema, most_key);
     if (json_is_number(least) && measure < json_number_value(least))
-        return error_set(error, "options_invalid", false, "%s: must be at least %g%s", pointer, json_number_value(least), unit);
+        return error_set(error, "options_invalid", false, "%s: must be at least %g%s", pointer,
+                         json_number_value(least), unit);
     if (json_is_number(most) && measure > json_number_value(most))
-        return error_set(error, "options_invalid", false, "%s: must be at most %g%s", pointer, json_number_value(most), unit);
+        return error_set(error, "options_invalid", false, "%s: must be at most %g%s", pointer,
+                         json_number_value(most), unit);
     return 0;
 }
 
@@ -158,16 +165,17 @@ static int refuse_unknown(const json_t *properties, const char *key, const char 
     size_t count = 0;
     const char *name;
     json_t *ignored;
-    json_object_foreach((json_t *)(uintptr_t)properties, name, ignored) {
+    json_object_foreach((json_t *)(uintptr_t)properties, name, ignored)
+    {
         if (count < sizeof names / sizeof names[0])
             names[count++] = name;
     }
     const char *nearest = config_nearest(key, names, count);
     if (nearest)
-        return error_set(error, "options_invalid", false, "%s/%.100s: there is no such option; did you mean \"%s\"?", pointer, key,
-                         nearest);
-    return error_set(error, "options_invalid", false, "%s/%.100s: there is no such option; `exportd inspect` lists those that exist",
-                     pointer, key);
+        return error_set(error, "options_invalid", false, "%s/%.100s: there is no such option; did you mean \"%s\"?",
+                         pointer, key, nearest);
+    return error_set(error, "options_invalid", false,
+                     "%s/%.100s: there is no such option; `exportd inspect` lists those that exist", pointer, key);
 }
 
 static int apply_object(const json_t *schema, json_t *value, const char *pointer, struct error *error)
@@ -175,20 +183,24 @@ static int apply_object(const json_t *schema, json_t *value, const char *pointer
     json_t *properties = json_object_get(schema, "properties");
     const char *key;
     json_t *property;
-    json_object_foreach(properties, key, property) {
+    json_object_foreach(properties, key, property)
+    {
         json_t *fallback = json_object_get(property, "default");
         if (fallback && !json_object_get(value, key))
             json_object_set_new(value, key, json_deep_copy(fallback));
     }
     size_t index;
     json_t *required;
-    json_array_foreach(json_object_get(schema, "required"), index, required) {
+    json_array_foreach(json_object_get(schema, "required"), index, required)
+    {
         if (!json_object_get(value, json_string_value(required)))
-            return error_set(error, "options_invalid", false, "%s/%s: is missing", pointer, json_string_value(required));
+            return error_set(error, "options_invalid", false, "%s/%s: is missing", pointer,
+                             json_string_value(required));
     }
     json_t *further = json_object_get(schema, "additionalProperties");
     json_t *member;
-    json_object_foreach(value, key, member) {
+    json_object_foreach(value, key, member)
+    {
         json_t *known = json_object_get(properties, key);
         if (!known && json_is_true(further))
             continue;
@@ -217,7 +229,8 @@ int schema_apply(const json_t *schema, json_t *value, const char *pointer, struc
     const json_t *items = json_object_get(schema, "items");
     size_t index;
     json_t *item;
-    json_array_foreach(json_is_array(value) && items ? value : NULL, index, item) {
+    json_array_foreach(json_is_array(value) && items ? value : NULL, index, item)
+    {
         char *place = memory_format("%s/%zu", pointer, index);
         int failed = schema_apply(items, item, place, error);
         free(place);

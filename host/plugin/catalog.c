@@ -148,7 +148,8 @@ static int list_files(const char *folder, char ***paths, size_t *count, struct e
 {
     DIR *entries = opendir(folder);
     if (!entries)
-        return error_set(error, "plugins_folder", false, "the plugins' folder %s: %s; set [host] plugins", folder, strerror(errno));
+        return error_set(error, "plugins_folder", false, "the plugins' folder %s: %s; set [host] plugins", folder,
+                         strerror(errno));
     for (struct dirent *entry; (entry = readdir(entries)) && *count < PLUGINS_MAX;) {
         size_t length = strlen(entry->d_name);
         if (entry->d_name[0] == '.' || length < 4 || strcmp(entry->d_name + length - 3, ".so") != 0)
@@ -222,7 +223,8 @@ struct catalog *catalog_load(const struct config *config, const char *only_file,
     char **paths = NULL;
     size_t count = 0;
     if (access(catalog->worker_program, X_OK) != 0)
-        error_set(error, "worker_missing", false, "%s: %s; install it beside exportd", catalog->worker_program, strerror(errno));
+        error_set(error, "worker_missing", false, "%s: %s; install it beside exportd", catalog->worker_program,
+                  strerror(errno));
     else if (only_file) {
         paths = memory_resized(NULL, 1, sizeof *paths);
         char *resolved = realpath(only_file, NULL);
@@ -298,7 +300,8 @@ static void list_routes(const struct catalog *catalog, const char *task, char *t
         snprintf(text, size, "none");
 }
 
-const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data, struct error *error)
+const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data,
+                                  struct error *error)
 {
     const struct route *exact = find_by_name(catalog, task);
     if (exact)
@@ -320,13 +323,15 @@ const struct route *catalog_route(const struct catalog *catalog, const char *tas
     list_routes(catalog, some ? task : NULL, known, sizeof known);
     if (some && !json_object_get(data, some->option))
         error_set(error, "route_ambiguous", false,
-                  "the task \"%s\" needs the option \"%s\", or a default in conf.d: [route %s] default = …; the routes are: %s",
+                  "the task \"%s\" needs the option \"%s\", or a default in conf.d: [route %s] default = …; the "
+                  "routes are: %s",
                   task, some->option, task, known);
     else if (some)
-        error_set(error, "route_unknown", false, "no plugin offers \"%.64s\" with that \"%s\"; the routes are: %s", task,
-                  some->option, known);
+        error_set(error, "route_unknown", false, "no plugin offers \"%.64s\" with that \"%s\"; the routes are: %s",
+                  task, some->option, known);
     else
-        error_set(error, "route_unknown", false, "no plugin offers the task \"%.64s\"; the routes are: %s", task, known);
+        error_set(error, "route_unknown", false, "no plugin offers the task \"%.64s\"; the routes are: %s", task,
+                  known);
     return NULL;
 }
 

@@ -1,9 +1,9 @@
 /*
  * plugin/catalog.h: which plugins there are, and which routes they offer.
  *
- * Each *.so in the plugins' folder is probed in a worker process of its own: it tells its manifest and ends. One that can't be
- * loaded, crashes, or clashes with another is put aside with its error, and never stops the others. After the scan the
- * catalog is read-only.
+ * Each *.so in the plugins' folder is probed in a worker process of its own: it tells its manifest and ends. One that
+ * can't be loaded, crashes, or clashes with another is put aside with its error, and never stops the others. After
+ * the scan the catalog is read-only.
  */
 #ifndef EXPORTD_PLUGIN_CATALOG_H
 #define EXPORTD_PLUGIN_CATALOG_H
@@ -57,17 +57,19 @@ struct catalog {
 };
 
 /*
- * Probes config->host.plugins (only_file: that one file alone instead) and holds every plugin's section against its manifest: mistakes go
- * to problems. Blocking: runs a loop of its own. Returns a catalog, perhaps an empty one; NULL with error set where
- * there is no worker program or the folder can't be read.
+ * Probes config->host.plugins (only_file: that one file alone instead) and holds every plugin's section against its
+ * manifest: mistakes go to problems. Blocking: runs a loop of its own. Returns a catalog, perhaps an empty one; NULL
+ * with error set where there is no worker program or the folder can't be read.
  */
 struct catalog *catalog_load(const struct config *config, const char *only_file, struct config_problems *problems,
                              struct error *error);
 void catalog_free(struct catalog *catalog);
 
-/* The route for a task type and its data (whose option selects, conf.d's default where it has none), or for a name as "report/pdf"
- * (data may be NULL). NULL with error set: route_unknown, with the routes that exist; route_ambiguous. */
-const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data, struct error *error);
+/* The route for a task type and its data (whose option selects, conf.d's default where it has none), or for a name as
+ * "report/pdf" (data may be NULL). NULL with error set: route_unknown, with the routes that exist; route_ambiguous.
+ */
+const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data,
+                                  struct error *error);
 
 const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name);
 

@@ -14,7 +14,8 @@ static bool is_name(const char *text)
     if (!text || !*text || strlen(text) > NAME_MAX_LENGTH)
         return false;
     for (const char *c = text; *c; c++)
-        if (!isascii((unsigned char)*c) || !(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '-' || *c == '_'))
+        if (!isascii((unsigned char)*c) ||
+            !(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '-' || *c == '_'))
             return false;
     return true;
 }
@@ -54,10 +55,11 @@ static json_t *parse_schema(const json_t *task, struct error *error)
 {
     const char *text = text_of(task, "schema");
     json_error_t where;
-    json_t *schema = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : json_pack("{s:s, s:{}}", "type", "object", "properties");
+    json_t *schema = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where)
+                          : json_pack("{s:s, s:{}}", "type", "object", "properties");
     if (!schema) {
-        error_set(error, "plugin_invalid", false, "the schema of its task \"%s\" is no JSON: %s at column %d", text_of(task, "task"),
-                  where.text, where.column);
+        error_set(error, "plugin_invalid", false, "the schema of its task \"%s\" is no JSON: %s at column %d",
+                  text_of(task, "task"), where.text, where.column);
         return NULL;
     }
     if (schema_check(schema, error) != 0) {
@@ -69,7 +71,8 @@ static json_t *parse_schema(const json_t *task, struct error *error)
     static const char *const reserved[] = {"repro", "repro_id", "previous"};
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         if (json_object_get(properties, reserved[i]))
-            error_set(error, "plugin_invalid", false, "its schema names \"%s\", which belongs to the host", reserved[i]);
+            error_set(error, "plugin_invalid", false, "its schema names \"%s\", which belongs to the host",
+                      reserved[i]);
     const char *option = text_of(task, "option");
     if (!properties)
         json_object_set_new(schema, "properties", json_object());
@@ -89,9 +92,10 @@ static struct route *make_route(struct plugin *plugin, const json_t *task, struc
     const char *option = text_of(task, "option");
     const char *value = text_of(task, "value");
     if (!is_name(type) || (option && !is_name(option)) || (value && !is_name(value)) || !option != !value) {
-        error_set(error, "plugin_invalid", false,
-                  "a task's name, option and value may hold a-z 0-9 - _ only, and option and value go together (\"%.64s\")",
-                  type ? type : "");
+        error_set(
+            error, "plugin_invalid", false,
+            "a task's name, option and value may hold a-z 0-9 - _ only, and option and value go together (\"%.64s\")",
+            type ? type : "");
         return NULL;
     }
     json_t *schema = parse_schema(task, error);
@@ -109,15 +113,17 @@ static struct route *make_route(struct plugin *plugin, const json_t *task, struc
     return route;
 }
 
-static int check_clash(const struct catalog *catalog, const struct route *route, const char *path, struct error *error)
+static int check_clash(const struct catalog *catalog, const struct route *route, const char *path,
+                       struct error *error)
 {
     for (size_t i = 0; i < catalog->route_count; i++) {
         const struct route *other = catalog->routes[i];
-        if (strcmp(other->name, route->name) == 0 || (strcmp(other->task, route->task) == 0 && (!other->option || !route->option ||
-                                                                                             strcmp(other->option, route->option) != 0)))
+        if (strcmp(other->name, route->name) == 0 ||
+            (strcmp(other->task, route->task) == 0 &&
+             (!other->option || !route->option || strcmp(other->option, route->option) != 0)))
             return error_set(error, "plugin_route_taken", false,
-                             "%s: its route \"%s\" clashes with \"%s\" of %s; remove one of the two", path, route->name,
-                             other->name, other->plugin->path);
+                             "%s: its route \"%s\" clashes with \"%s\" of %s; remove one of the two", path,
+                             route->name, other->name, other->plugin->path);
     }
     return 0;
 }
@@ -126,7 +132,8 @@ static size_t read_options(const json_t *manifest, struct config_plugin_option *
 {
     size_t count = 0, index;
     json_t *entry;
-    json_array_foreach(json_object_get(manifest, "options"), index, entry) {
+    json_array_foreach(json_object_get(manifest, "options"), index, entry)
+    {
         if (count == most)
             break;
         json_int_t type = json_integer_value(json_object_get(entry, "type"));
@@ -145,7 +152,8 @@ static bool has_text(const json_t *array, const char *text)
 {
     size_t index;
     json_t *entry;
-    json_array_foreach(array, index, entry) {
+    json_array_foreach(array, index, entry)
+    {
         if (json_is_string(entry) && strcmp(json_string_value(entry), text) == 0)
             return true;
     }
@@ -165,7 +173,8 @@ static void configure(struct catalog *catalog, struct plugin *plugin, struct con
     for (size_t i = 0; i < json_array_size(asked) && i < SECRETS_MAX; i++)
         secrets[i] = json_string_value(json_array_get(asked, i));
     json_t *grants = json_object_get(plugin->manifest, "grants");
-    uint32_t wanted = (has_text(grants, "network") ? EXPORTD_GRANT_NETWORK : 0u) | (has_text(grants, "exec") ? EXPORTD_GRANT_EXEC : 0u);
+    uint32_t wanted = (has_text(grants, "network") ? EXPORTD_GRANT_NETWORK : 0u) |
+                      (has_text(grants, "exec") ? EXPORTD_GRANT_EXEC : 0u);
 
     plugin->settings = config_worker_of(config, plugin->name);
     plugin->enabled = plugin->settings->enabled;
@@ -212,7 +221,8 @@ static int add_routes(struct catalog *catalog, struct plugin *plugin, struct err
 {
     size_t first = catalog->route_count, index;
     json_t *task;
-    json_array_foreach(json_object_get(plugin->manifest, "tasks"), index, task) {
+    json_array_foreach(json_object_get(plugin->manifest, "tasks"), index, task)
+    {
         struct route *route = make_route(plugin, task, error);
         if (!route || check_clash(catalog, route, plugin->path, error) != 0) {
             manifest_free_route(route);
@@ -234,8 +244,9 @@ int manifest_add(struct catalog *catalog, const char *path, json_t *manifest, st
         return error_set(error, "plugin_invalid", false, "%s: its name may hold a-z 0-9 - _ only", path);
     const struct plugin *namesake = catalog_plugin(catalog, name);
     if (namesake)
-        return error_set(error, "plugin_name_taken", false, "%s: it calls itself \"%s\", and so does %s; remove one of the two", path,
-                         name, namesake->path);
+        return error_set(error, "plugin_name_taken", false,
+                         "%s: it calls itself \"%s\", and so does %s; remove one of the two", path, name,
+                         namesake->path);
     struct plugin *plugin = memory_zeroed(1, sizeof *plugin);
     plugin->name = memory_text(name);
     plugin->path = memory_text(path);

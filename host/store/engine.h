@@ -13,8 +13,8 @@ struct store_engine {
 struct store_engine_type {
     /* Begins the transaction that the following operations share. Returns 0 or -1 with error set. */
     int (*begin)(struct store_engine *engine, struct error *error);
-    /* Carries one operation out. -1: the whole transaction can't go on (disk full, connection lost). An operation that
-     * merely finds nothing, or conflicts, answers in its own fields. */
+    /* Carries one operation out. -1: the whole transaction can't go on (disk full, connection lost). An operation
+     * that merely finds nothing, or conflicts, answers in its own fields. */
     int (*apply)(struct store_engine *engine, struct store_op *op, struct error *error);
     /* After it returned 0, all is on disk. */
     int (*commit)(struct store_engine *engine, struct error *error);

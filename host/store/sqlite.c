@@ -1,9 +1,9 @@
 /*
  * The SQLite engine: the embedded default, for one host.
  *
- * WAL and synchronous=FULL: a commit that returned is on disk. One process holds the folder (a lock file says which), so a lease
- * needs no time limit here: whoever was running when the file was last open is dead. A lease number is the count of
- * starts, shifted, plus a counter, so that it grows even where the last one was never written.
+ * WAL and synchronous=FULL: a commit that returned is on disk. One process holds the folder (a lock file says which),
+ * so a lease needs no time limit here: whoever was running when the file was last open is dead. A lease number is the
+ * count of starts, shifted, plus a counter, so that it grows even where the last one was never written.
  */
 #include "store/sqlite.h"
 
@@ -20,8 +20,8 @@
 
 #define LEASE_SHIFT 40
 
-#define JOB_COLUMNS                                                                                                    \
-    "sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease, cancel_requested,"    \
+#define JOB_COLUMNS                                                                                                  \
+    "sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease, cancel_requested,"   \
     " created_at, started_at, finished_at, callback_url, result, error_code, error_message, body_hash"
 
 static const char *const sql[SQL_STATEMENT_COUNT] = {
@@ -31,40 +31,48 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
                        " created_at, started_at, body_hash, callback_url) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
                        " ON CONFLICT (id) DO NOTHING",
     [SQL_INSERT_PAYLOAD] = "INSERT INTO payloads (sequence, data) VALUES (?,?)",
-    [SQL_GET_BY_ID] = "SELECT " JOB_COLUMNS ", (SELECT data FROM payloads p WHERE p.sequence = jobs.sequence) FROM jobs"
-                      " WHERE id = ?",
-    [SQL_READY] = "SELECT " JOB_COLUMNS ", (SELECT data FROM payloads p WHERE p.sequence = jobs.sequence) FROM jobs"
-                  " INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route = ? ORDER BY priority DESC, sequence"
-                  " LIMIT ?",
+    [SQL_GET_BY_ID] =
+        "SELECT " JOB_COLUMNS ", (SELECT data FROM payloads p WHERE p.sequence = jobs.sequence) FROM jobs"
+        " WHERE id = ?",
+    [SQL_READY] =
+        "SELECT " JOB_COLUMNS ", (SELECT data FROM payloads p WHERE p.sequence = jobs.sequence) FROM jobs"
+        " INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route = ? ORDER BY priority DESC, sequence"
+        " LIMIT ?",
     [SQL_CLAIM] = "UPDATE jobs SET state = 1, lease = ?, attempts = ?, started_at = ? WHERE sequence = ?",
-    [SQL_FINISH] = "UPDATE jobs SET state = ?, attempts = ?, started_at = ?, finished_at = ?, result = ?, error_code = ?,"
-                   " error_message = ? WHERE sequence = ? AND lease = ? AND state = 1",
+    [SQL_FINISH] =
+        "UPDATE jobs SET state = ?, attempts = ?, started_at = ?, finished_at = ?, result = ?, error_code = ?,"
+        " error_message = ? WHERE sequence = ? AND lease = ? AND state = 1",
     [SQL_AGAIN] = "UPDATE jobs SET state = 0, attempts = ?, run_at = ?, error_code = ?, error_message = ?"
                   " WHERE sequence = ? AND lease = ? AND state = 1",
     [SQL_REQUEST_CANCEL] = "UPDATE jobs SET cancel_requested = 1 WHERE sequence = ?",
     [SQL_CLAIM_ONE] = "UPDATE jobs SET state = 1, lease = ?, cancel_requested = 1 WHERE sequence = ? AND state = 0",
-    [SQL_RETRY] = "UPDATE jobs SET state = 0, run_at = 0, attempts = 0, losses = 0, cancel_requested = 0, started_at = 0,"
-                  " finished_at = 0, result = NULL, error_code = NULL, error_message = NULL WHERE id = ? AND state IN (3, 4)",
+    [SQL_RETRY] =
+        "UPDATE jobs SET state = 0, run_at = 0, attempts = 0, losses = 0, cancel_requested = 0, started_at = 0,"
+        " finished_at = 0, result = NULL, error_code = NULL, error_message = NULL WHERE id = ? AND state IN (3, 4)",
     [SQL_PROMOTE] = "UPDATE jobs SET run_at = 0 WHERE state = 0 AND run_at > 0 AND run_at <= ?",
     [SQL_NEXT_DUE] = "SELECT min(run_at) FROM jobs WHERE state = 0 AND run_at > 0",
     [SQL_NEXT_ROUTE] = "SELECT route FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route > ?"
                        " ORDER BY route LIMIT 1",
     [SQL_OLDEST_READY] = "SELECT created_at FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 LIMIT 1",
     /* Not while its callback is still to arrive. */
-    [SQL_PRUNABLE] = "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ?1 AND state >= 2 AND finished_at < ?2"
-                     " AND NOT EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_job WHERE job_sequence = jobs.sequence"
-                     " AND deliveries.state = 0) LIMIT 500",
+    [SQL_PRUNABLE] =
+        "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ?1 AND state >= 2 AND finished_at < ?2"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_job WHERE job_sequence = jobs.sequence"
+        " AND deliveries.state = 0) LIMIT 500",
     [SQL_DELETE_JOB] = "DELETE FROM jobs WHERE sequence = ?",
     [SQL_DELETE_PAYLOAD] = "DELETE FROM payloads WHERE sequence = ?",
     [SQL_DELETE_DELIVERIES] = "DELETE FROM deliveries WHERE job_sequence = ?",
-    [SQL_INSERT_DELIVERY] = "INSERT INTO deliveries (id, job_sequence, job_id, target, body, state, attempts, created_at,"
-                            " next_at, give_up_at) VALUES (?,?,?,?,?,0,0,?,?,?)",
-    [SQL_DUE_DELIVERIES] = "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at,"
-                           " last_error FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND next_at <= ?"
-                           " ORDER BY next_at LIMIT ?",
+    [SQL_INSERT_DELIVERY] =
+        "INSERT INTO deliveries (id, job_sequence, job_id, target, body, state, attempts, created_at,"
+        " next_at, give_up_at) VALUES (?,?,?,?,?,0,0,?,?,?)",
+    [SQL_DUE_DELIVERIES] =
+        "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at,"
+        " last_error FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND next_at <= ?"
+        " ORDER BY next_at LIMIT ?",
     [SQL_TAKE_DELIVERY] = "UPDATE deliveries SET next_at = ? WHERE sequence = ?",
     [SQL_NEXT_DELIVERY] = "SELECT min(next_at) FROM deliveries WHERE state = 0",
-    [SQL_DELIVERY_RESULT] = "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, last_error = ? WHERE sequence = ?",
+    [SQL_DELIVERY_RESULT] =
+        "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, last_error = ? WHERE sequence = ?",
     [SQL_DELIVERY_RETRY] = "UPDATE deliveries SET state = 0, next_at = ?, give_up_at = ? WHERE id = ?",
 };
 
@@ -78,14 +86,15 @@ int sqlite_fail(struct sqlite_store *store, const char *what, struct error *erro
         mend = "; look at the disk (dmesg)";
     else if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
         mend = "; restore the store from a backup";
-    return error_set(error, code == SQLITE_FULL ? "store_full" : "store_failed", true, "the store can't %s: %s%s", what,
-                     sqlite3_errmsg(store->db), mend);
+    return error_set(error, code == SQLITE_FULL ? "store_full" : "store_failed", true, "the store can't %s: %s%s",
+                     what, sqlite3_errmsg(store->db), mend);
 }
 
 sqlite3_stmt *sqlite_statement(struct sqlite_store *store, enum sqlite_statement which, struct error *error)
 {
     sqlite3_stmt **statement = &store->statements[which];
-    if (!*statement && sqlite3_prepare_v3(store->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
+    if (!*statement &&
+        sqlite3_prepare_v3(store->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK) {
         sqlite_fail(store, "prepare a statement", error);
         return NULL;
     }
@@ -204,7 +213,9 @@ static int make_folder(const char *folder, bool create, struct error *error)
 {
     struct stat status;
     if (stat(folder, &status) == 0)
-        return S_ISDIR(status.st_mode) ? 0 : error_set(error, "store_folder", false, "%s: not a folder; set [host] state", folder);
+        return S_ISDIR(status.st_mode)
+                   ? 0
+                   : error_set(error, "store_folder", false, "%s: not a folder; set [host] state", folder);
     if (!create)
         return error_set(error, "store_folder", false, "%s: %s", folder, strerror(errno));
     char *path = memory_text(folder);
@@ -215,8 +226,8 @@ static int make_folder(const char *folder, bool create, struct error *error)
         char saved = *c;
         *c = '\0';
         if (mkdir(path, 0750) != 0 && errno != EEXIST)
-            failed = error_set(error, "store_folder", false, "%s can't be made: %s; make it, or set [host] state", path,
-                               strerror(errno));
+            failed = error_set(error, "store_folder", false, "%s can't be made: %s; make it, or set [host] state",
+                               path, strerror(errno));
         *c = saved;
         if (saved == '\0')
             break;
@@ -231,15 +242,16 @@ static int lock_folder(const char *folder, struct error *error)
     char *path = memory_format("%s/exportd.lock", folder);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0) {
-        error_set(error, "store_folder", false, "%s: %s; the user that runs exportd must be able to write there", path,
-                  strerror(errno));
+        error_set(error, "store_folder", false, "%s: %s; the user that runs exportd must be able to write there",
+                  path, strerror(errno));
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         char holder[32] = "";
         ssize_t count = pread(fd, holder, sizeof holder - 1, 0);
         holder[count > 0 ? count : 0] = '\0';
         holder[strcspn(holder, "\n")] = '\0';
         error_set(error, "store_locked", false,
-                  "another exportd (process %s) holds the state folder %s; stop it first, or give this one another folder with "
+                  "another exportd (process %s) holds the state folder %s; stop it first, or give this one another "
+                  "folder with "
                   "[host] state",
                   holder[0] ? holder : "unknown", folder);
         close(fd);
@@ -273,7 +285,8 @@ static int take_over(struct sqlite_store *store, const char *path, struct error 
     if (sqlite3_exec(store->db,
                      "BEGIN IMMEDIATE;"
                      "UPDATE host SET value = value + 1 WHERE name = 'starts';"
-                     "UPDATE jobs SET state = 0, losses = losses + 1, attempts = max(attempts - 1, 0), run_at = 0 WHERE state = 1;"
+                     "UPDATE jobs SET state = 0, losses = losses + 1, attempts = max(attempts - 1, 0), run_at = 0 "
+                     "WHERE state = 1;"
                      "UPDATE deliveries SET next_at = created_at WHERE state = 0 AND attempts = 0;"
                      "COMMIT;",
                      NULL, NULL, NULL) != SQLITE_OK ||
@@ -302,8 +315,10 @@ struct store_engine *store_sqlite_open(const struct store_options *options, stru
     store->lock_fd = lock_fd;
     store->queue_limit = options->queue_limit;
     char *path = memory_format("%s/store.db", options->folder);
-    if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-        error_set(error, "store_unreadable", false, "%s: %s", path, store->db ? sqlite3_errmsg(store->db) : "out of memory");
+    if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK)
+        error_set(error, "store_unreadable", false, "%s: %s", path,
+                  store->db ? sqlite3_errmsg(store->db) : "out of memory");
     if (!error_is_set(error)) {
         sqlite3_busy_timeout(store->db, 5000);
         if (sqlite3_exec(store->db,
@@ -311,11 +326,13 @@ struct store_engine *store_sqlite_open(const struct store_options *options, stru
                          "PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY;",
                          NULL, NULL, NULL) != SQLITE_OK)
             error_set(error, "store_unreadable", false,
-                      "%s: %s; if this isn't exportd's store, name another folder with [host] state, else restore it from a "
+                      "%s: %s; if this isn't exportd's store, name another folder with [host] state, else restore it "
+                      "from a "
                       "backup",
                       path, sqlite3_errmsg(store->db));
     }
-    if (error_is_set(error) || sqlite_schema_migrate(store->db, path, error) != 0 || take_over(store, path, error) != 0) {
+    if (error_is_set(error) || sqlite_schema_migrate(store->db, path, error) != 0 ||
+        take_over(store, path, error) != 0) {
         engine_close(&store->engine);
         store = NULL;
     }

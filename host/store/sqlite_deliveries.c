@@ -80,17 +80,20 @@ int sqlite_delivery_result(struct sqlite_store *store, struct store_op *op, stru
     return sqlite_run(store, statement, error);
 }
 
-#define LIST_COLUMNS                                                                                                   \
-    "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error FROM deliveries "
+#define LIST_COLUMNS                                                                                                 \
+    "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error FROM "  \
+    "deliveries "
 
 int sqlite_delivery_list(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
     static const char *const by_state[] = {
         [STORE_DELIVERY_WAITING] = LIST_COLUMNS "INDEXED BY deliveries_due WHERE state = 0 ORDER BY next_at LIMIT ?",
         [STORE_DELIVERY_DONE] = LIST_COLUMNS "WHERE state = 1 ORDER BY sequence DESC LIMIT ?",
-        [STORE_DELIVERY_DEAD] = LIST_COLUMNS "INDEXED BY deliveries_dead WHERE state = 2 ORDER BY sequence DESC LIMIT ?",
+        [STORE_DELIVERY_DEAD] =
+            LIST_COLUMNS "INDEXED BY deliveries_dead WHERE state = 2 ORDER BY sequence DESC LIMIT ?",
     };
-    const char *text = op->delivery_list.state < 0 ? LIST_COLUMNS "ORDER BY sequence DESC LIMIT ?" : by_state[op->delivery_list.state];
+    const char *text = op->delivery_list.state < 0 ? LIST_COLUMNS "ORDER BY sequence DESC LIMIT ?"
+                                                   : by_state[op->delivery_list.state];
     if (op->delivery_list.job_id)
         text = LIST_COLUMNS "INDEXED BY deliveries_job WHERE job_sequence = (SELECT sequence FROM jobs WHERE id = ?2)"
                             " ORDER BY sequence DESC LIMIT ?1";

@@ -259,26 +259,33 @@ int sqlite_get(struct sqlite_store *store, struct store_op *op, struct error *er
     return find_job(store, op->get.id, &op->get.job, error);
 }
 
-#define LIST_COLUMNS                                                                                                   \
-    "SELECT sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease,"                \
-    " cancel_requested, created_at, started_at, finished_at, callback_url, result, error_code, error_message, body_hash" \
+#define LIST_COLUMNS                                                                                                 \
+    "SELECT sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease,"              \
+    " cancel_requested, created_at, started_at, finished_at, callback_url, result, error_code, error_message, "      \
+    "body_hash"                                                                                                      \
     " FROM jobs "
 
 int sqlite_list(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
     /* Each state has an index of its own to walk; without one, the newest come first by their number. */
     static const char *const by_state[JOB_STATE_COUNT] = {
-        [JOB_PENDING] = LIST_COLUMNS "WHERE state = 0 AND sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3",
-        [JOB_RUNNING] = LIST_COLUMNS "INDEXED BY jobs_running WHERE state = 1 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-                                     " ORDER BY sequence DESC LIMIT ?3",
-        [JOB_COMPLETED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 2 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-                                       " ORDER BY finished_at DESC LIMIT ?3",
-        [JOB_FAILED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 3 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-                                    " ORDER BY finished_at DESC LIMIT ?3",
-        [JOB_CANCELLED] = LIST_COLUMNS "INDEXED BY jobs_finished WHERE state = 4 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-                                       " ORDER BY finished_at DESC LIMIT ?3",
+        [JOB_PENDING] = LIST_COLUMNS
+        "WHERE state = 0 AND sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3",
+        [JOB_RUNNING] =
+            LIST_COLUMNS "INDEXED BY jobs_running WHERE state = 1 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+                         " ORDER BY sequence DESC LIMIT ?3",
+        [JOB_COMPLETED] = LIST_COLUMNS
+        "INDEXED BY jobs_finished WHERE state = 2 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+        " ORDER BY finished_at DESC LIMIT ?3",
+        [JOB_FAILED] = LIST_COLUMNS
+        "INDEXED BY jobs_finished WHERE state = 3 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+        " ORDER BY finished_at DESC LIMIT ?3",
+        [JOB_CANCELLED] = LIST_COLUMNS
+        "INDEXED BY jobs_finished WHERE state = 4 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
+        " ORDER BY finished_at DESC LIMIT ?3",
     };
-    static const char any[] = LIST_COLUMNS "WHERE sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3";
+    static const char any[] =
+        LIST_COLUMNS "WHERE sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3";
     int limit = op->list.limit > 0 && op->list.limit < STORE_LIST_MAX ? op->list.limit : STORE_LIST_MAX;
     op->list.jobs = memory_zeroed((size_t)limit, sizeof *op->list.jobs);
     op->list.count = 0;
@@ -334,7 +341,8 @@ static int waiting_routes(struct sqlite_store *store, struct store_op *op, struc
     return failed;
 }
 
-static int delete_by_sequence(struct sqlite_store *store, enum sqlite_statement which, int64_t sequence, struct error *error)
+static int delete_by_sequence(struct sqlite_store *store, enum sqlite_statement which, int64_t sequence,
+                              struct error *error)
 {
     sqlite3_stmt *statement = sqlite_statement(store, which, error);
     if (!statement)
@@ -343,7 +351,8 @@ static int delete_by_sequence(struct sqlite_store *store, enum sqlite_statement 
     return sqlite_run(store, statement, error);
 }
 
-static int prune(struct sqlite_store *store, struct store_op *op, enum job_state state, int64_t before_ms, struct error *error)
+static int prune(struct sqlite_store *store, struct store_op *op, enum job_state state, int64_t before_ms,
+                 struct error *error)
 {
     sqlite3_stmt *statement = before_ms > 0 ? sqlite_statement(store, SQL_PRUNABLE, error) : NULL;
     if (!statement)
@@ -377,7 +386,8 @@ int sqlite_tick(struct sqlite_store *store, struct store_op *op, struct error *e
     if (!promote)
         return -1;
     sqlite3_bind_int64(promote, 1, op->tick.now_ms);
-    if (sqlite_run(store, promote, error) != 0 || first_number(store, SQL_NEXT_DUE, &op->tick.next_due_ms, error) != 0 ||
+    if (sqlite_run(store, promote, error) != 0 ||
+        first_number(store, SQL_NEXT_DUE, &op->tick.next_due_ms, error) != 0 ||
         first_number(store, SQL_OLDEST_READY, &op->tick.oldest_waiting_ms, error) != 0 ||
         first_number(store, SQL_NEXT_DELIVERY, &op->tick.next_delivery_ms, error) != 0 ||
         waiting_routes(store, op, error) != 0 ||

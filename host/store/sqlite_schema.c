@@ -1,9 +1,9 @@
 /*
- * The schema of the SQLite store, as a list of steps. A file's PRAGMA user_version says how many it has taken. A step that was
- * released is never changed: a change is a new step.
+ * The schema of the SQLite store, as a list of steps. A file's PRAGMA user_version says how many it has taken. A step
+ * that was released is never changed: a change is a new step.
  *
- * Every index but the unique ones is partial, so that a job costs an entry only where it can be looked for, and the queue's index
- * is as small as the queue.
+ * Every index but the unique ones is partial, so that a job costs an entry only where it can be looked for, and the
+ * queue's index is as small as the queue.
  */
 #include "base/memory.h"
 #include "store/sqlite.h"
@@ -78,20 +78,22 @@ int sqlite_schema_migrate(sqlite3 *db, const char *path, struct error *error)
     int version = 0;
     if (read_version(db, &version) != 0)
         return error_set(error, "store_unreadable", false,
-                         "%s: %s; if this isn't exportd's store, name another folder with [host] state, else restore it from a backup",
+                         "%s: %s; if this isn't exportd's store, name another folder with [host] state, else restore "
+                         "it from a backup",
                          path, sqlite3_errmsg(db));
     if (version > STEP_COUNT)
-        return error_set(error, "store_too_new", false,
-                         "%s: written by a newer exportd (schema %d, and this one knows %d); install that version again", path,
-                         version, STEP_COUNT);
+        return error_set(
+            error, "store_too_new", false,
+            "%s: written by a newer exportd (schema %d, and this one knows %d); install that version again", path,
+            version, STEP_COUNT);
     for (; version < STEP_COUNT; version++) {
         char *sql = memory_format("BEGIN; %s PRAGMA user_version = %d; COMMIT;", steps[version], version + 1);
         char *message = NULL;
         int failed = sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK;
         free(sql);
         if (failed) {
-            error_set(error, "store_migration", false, "%s: the schema can't be brought from version %d to %d: %s", path,
-                      version, version + 1, message ? message : "unknown cause");
+            error_set(error, "store_migration", false, "%s: the schema can't be brought from version %d to %d: %s",
+                      path, version, version + 1, message ? message : "unknown cause");
             sqlite3_free(message);
             sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
             return -1;

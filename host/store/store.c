@@ -177,7 +177,8 @@ struct store *store_open(const struct store_options *options, uv_loop_t *loop, s
     pthread_cond_init(&store->work, &monotonic);
     pthread_condattr_destroy(&monotonic);
     if (pthread_create(&store->thread, NULL, store_thread, store) != 0) {
-        error_set(error, "store_thread", true, "the store's thread can't be started; raise the limit of processes (ulimit -u)");
+        error_set(error, "store_thread", true,
+                  "the store's thread can't be started; raise the limit of processes (ulimit -u)");
         engine->type->close(engine);
         free(store);
         return NULL;

@@ -1,13 +1,13 @@
 /*
  * store/store.h: the queue, on disk. Jobs and the deliveries that their ends cause.
  *
- * A store has one thread. Callers on the loop thread enqueue operations; the thread takes all that have gathered, carries
- * them out in one transaction, commits, and hands them back to the loop, where each operation's callback runs. So an operation whose
- * callback runs without an error is on disk, and the more callers there are, the more share one commit. Operations
- * are carried out in the order in which they were enqueued.
+ * A store has one thread. Callers on the loop thread enqueue operations; the thread takes all that have gathered,
+ * carries them out in one transaction, commits, and hands them back to the loop, where each operation's callback
+ * runs. So an operation whose callback runs without an error is on disk, and the more callers there are, the more
+ * share one commit. Operations are carried out in the order in which they were enqueued.
  *
- * Only the current lease may write: STORE_FINISH names the lease, and where the store knows a newer one, the operation changes
- * nothing and says so (applied = false).
+ * Only the current lease may write: STORE_FINISH names the lease, and where the store knows a newer one, the
+ * operation changes nothing and says so (applied = false).
  *
  * What differs between engines stands in struct store_engine (SQLite; PostgreSQL later), which only this folder sees.
  */
@@ -29,11 +29,11 @@ struct store;
 struct store_op;
 
 enum store_op_kind {
-    STORE_SUBMIT,          /* a new job */
-    STORE_CLAIM,           /* take waiting jobs of a route, with a new lease each */
-    STORE_FINISH,          /* the end of an attempt */
+    STORE_SUBMIT, /* a new job */
+    STORE_CLAIM,  /* take waiting jobs of a route, with a new lease each */
+    STORE_FINISH, /* the end of an attempt */
     STORE_CANCEL,
-    STORE_RETRY,           /* a finished job runs again, from its first attempt */
+    STORE_RETRY, /* a finished job runs again, from its first attempt */
     STORE_GET,
     STORE_LIST,
     STORE_TICK,            /* once a second: what is due, what is old, what other hosts left behind */
@@ -65,7 +65,7 @@ enum store_delivery_state { STORE_DELIVERY_WAITING = 0, STORE_DELIVERY_DONE = 1,
 /* One message that must reach a caller. */
 struct store_delivery {
     int64_t sequence;
-    char *id;     /* the webhook-id: one for each end of a job */
+    char *id; /* the webhook-id: one for each end of a job */
     char *job_id;
     char *target; /* URL */
     char *body;
@@ -92,7 +92,8 @@ struct store_op {
     struct store_op *next; /* the store's */
     union {
         struct {
-            struct job *job; /* in: owned by the op. Out: the same, or for STORE_SAME and STORE_CONFLICT the one that is there */
+            struct job *job; /* in: owned by the op. Out: the same, or for STORE_SAME and STORE_CONFLICT the one that
+                                is there */
             bool claim;      /* in: lease it to the caller at once */
             enum store_submit_outcome outcome;
         } submit;
@@ -123,9 +124,9 @@ struct store_op {
             bool applied;    /* STORE_RETRY: it was finished, and waits again */
         } get;
         struct {
-            int state;       /* -1: any */
-            char *route;     /* owned; or NULL */
-            int64_t before;  /* sequence, exclusive; 0: from the newest */
+            int state;      /* -1: any */
+            char *route;    /* owned; or NULL */
+            int64_t before; /* sequence, exclusive; 0: from the newest */
             int limit;
             struct job **jobs; /* owned, out, newest first, without data */
             int count;
@@ -136,11 +137,11 @@ struct store_op {
             int max_losses;
             char **routes; /* owned, out: those with jobs that wait */
             int route_count;
-            int64_t next_due_ms; /* out: 0, or when the next scheduled job is due */
-            int64_t waiting;     /* out: jobs that wait, scheduled ones included */
-            int64_t next_delivery_ms; /* out: 0, or when the next delivery is due */
+            int64_t next_due_ms;       /* out: 0, or when the next scheduled job is due */
+            int64_t waiting;           /* out: jobs that wait, scheduled ones included */
+            int64_t next_delivery_ms;  /* out: 0, or when the next delivery is due */
             int64_t oldest_waiting_ms; /* out: 0, or when the oldest job that could run now was accepted */
-            struct job **pruned; /* owned, out: id alone; their artifacts go too */
+            struct job **pruned;       /* owned, out: id alone; their artifacts go too */
             int pruned_count;
         } tick;
         struct {
@@ -177,17 +178,17 @@ struct store_stats {
 };
 
 struct store_options {
-    const char *folder;      /* the state folder; SQLite's file is store.db in it */
+    const char *folder; /* the state folder; SQLite's file is store.db in it */
     int64_t queue_limit;
-    bool create;             /* make it where it is missing */
+    bool create; /* make it where it is missing */
 };
 
-/* Opens the SQLite store and starts its thread. Refuses a folder that another host holds. Jobs that were running when the last
- * host died wait again. Returns NULL with error set. */
+/* Opens the SQLite store and starts its thread. Refuses a folder that another host holds. Jobs that were running when
+ * the last host died wait again. Returns NULL with error set. */
 struct store *store_open(const struct store_options *options, uv_loop_t *loop, struct error *error);
 
-/* Carries out what was enqueued, runs the callbacks, stops the thread. The handles close in the loop: run it once more before
- * uv_loop_close(). */
+/* Carries out what was enqueued, runs the callbacks, stops the thread. The handles close in the loop: run it once
+ * more before uv_loop_close(). */
 void store_close(struct store *store);
 
 /* A new zeroed operation. For STORE_CLAIM use store_op_claim(). Never NULL: out of memory ends the program. */
