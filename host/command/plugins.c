@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-json_t *plugins_to_json(const struct catalog *catalog); /* http/status.c */
-
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -61,7 +59,7 @@ int command_plugins(int count, char **arguments)
     if (!catalog)
         return EXIT_WRONG_USE;
     if (options.json) {
-        json_t *all = plugins_to_json(catalog);
+        json_t *all = catalog_to_json(catalog);
         json_dumpf(all, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(all);
@@ -189,7 +187,7 @@ int command_inspect(int count, char **arguments)
     const struct plugin *plugin = is_file ? (catalog->plugin_count ? catalog->plugins[0] : NULL) : catalog_plugin(catalog, name);
     code = 0;
     if (plugin && options.json) {
-        json_t *all = plugins_to_json(catalog);
+        json_t *all = catalog_to_json(catalog);
         size_t index;
         json_t *object;
         json_array_foreach(json_object_get(all, "plugins"), index, object) {

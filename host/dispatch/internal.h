@@ -1,6 +1,6 @@
 /*
  * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
- * change.c: cancel and retry; tick.c: what falls due; listen.c: who hears of it.
+ * change.c: cancel and retry; tick.c: what falls due; drain.c: the end; listen.c: who hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H

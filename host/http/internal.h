@@ -95,7 +95,4 @@ void jobs_wait_is_over(struct http_request *request); /* jobs.c: the deadline of
 void events_sweep(struct http_server *server);
 void events_close(struct http_server *server);
 
-/* catalog as JSON, for GET /plugins */
-json_t *plugins_to_json(const struct catalog *catalog);
-
 #endif

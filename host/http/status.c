@@ -39,46 +39,9 @@ void handle_ready(struct http_request *request)
     reply_json(request, request->server->draining ? 503 : 200, body);
 }
 
-static json_t *routes_of(const struct catalog *catalog, const struct plugin *plugin)
-{
-    json_t *routes = json_array();
-    for (size_t i = 0; i < catalog->route_count; i++) {
-        const struct route *route = catalog->routes[i];
-        if (route->plugin == plugin)
-            json_array_append_new(routes,
-                                  json_pack("{s:s, s:s, s:b, s:O}", "route", route->name, "summary", route->summary,
-                                            "needsRepro", (int)route->needs_repro, "options", route->schema));
-    }
-    return routes;
-}
-
-json_t *plugins_to_json(const struct catalog *catalog)
-{
-    json_t *plugins = json_array();
-    json_t *failures = json_array();
-    for (size_t i = 0; i < catalog->plugin_count; i++) {
-        const struct plugin *plugin = catalog->plugins[i];
-        json_t *object = json_object();
-        static const char *const copied[] = {"name", "version", "summary", "licence",
-                                             "sdk",  "abi",     "grants",  "secrets"};
-        for (size_t j = 0; j < sizeof copied / sizeof copied[0]; j++)
-            json_object_set(object, copied[j], json_object_get(plugin->manifest, copied[j]));
-        json_object_set_new(object, "enabled", json_boolean(plugin->enabled));
-        json_object_set_new(object, "file", json_string(plugin->path));
-        json_object_set_new(object, "routes", routes_of(catalog, plugin));
-        json_object_set(object, "settings", json_object_get(plugin->manifest, "options"));
-        json_array_append_new(plugins, object);
-    }
-    for (size_t i = 0; i < catalog->failure_count; i++)
-        json_array_append_new(failures, json_pack("{s:s, s:s, s:s}", "file", catalog->failures[i].path, "code",
-                                                  catalog->failures[i].error.code, "error",
-                                                  catalog->failures[i].error.message));
-    return json_pack("{s:o, s:o}", "plugins", plugins, "failures", failures);
-}
-
 void handle_plugins(struct http_request *request)
 {
-    reply_json(request, 200, plugins_to_json(request->server->context.catalog));
+    reply_json(request, 200, catalog_to_json(request->server->context.catalog));
 }
 
 static json_t *delivery_to_json(const struct store_delivery *delivery)

@@ -71,6 +71,9 @@ void catalog_free(struct catalog *catalog);
 const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data,
                                   struct error *error);
 
+/* All that the catalog knows, as a new object: {"plugins": [...], "failures": [{"file", "code", "error"}]}. */
+json_t *catalog_to_json(const struct catalog *catalog);
+
 const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name);
 
 /* Returns the path of exportd-worker: beside this program, or where it was installed. New string. */
