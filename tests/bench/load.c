@@ -1,10 +1,11 @@
 /*
- * The bench's programs in one: `load` hands jobs in over HTTP with some callers at once, `floor` measures what the road can't be faster than:
- * a commit that is on disk, and a round trip over a socket pair between two processes. Prints one JSON object.
+ * The bench's programs in one: `load` hands jobs in over HTTP with some callers at once, `floor` measures what the
+ * road can't be faster than: a commit that is on disk, and a round trip over a socket pair between two processes.
+ * Prints one JSON object.
  *
- *   load PORT CALLERS JOBS WAIT BODY   each caller keeps one connection and has one job under way; WAIT 1: until the job is done
- *                                      (Prefer: wait), 0: until it is accepted. BODY: the request, without jobId.
- *   floor FOLDER                       FOLDER: where the store would lie
+ *   load PORT CALLERS JOBS WAIT BODY   each caller keeps one connection and has one job under way; WAIT 1: until the
+ * job is done (Prefer: wait), 0: until it is accepted. BODY: the request, without jobId. floor FOLDER FOLDER: where
+ * the store would lie
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,7 +55,8 @@ static int by_value(const void *left, const void *right)
 static int connect_to(int port)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
         fail("connect");
     int one = 1;
@@ -66,7 +68,8 @@ static void send_job(struct caller *caller, bool wait, const char *body)
 {
     char request[REQUEST_MAX];
     int length = snprintf(request, sizeof request,
-                          "POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s",
+                          "POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                          "application/json\r\n%sContent-Length: %zu\r\n\r\n%s",
                           wait ? "Prefer: wait=60\r\n" : "", strlen(body), body);
     caller->length = 0;
     caller->sent_ns = now_ns();
@@ -132,8 +135,9 @@ static int load(int port, int callers, int jobs, bool wait, const char *body)
     }
     double seconds = (double)(now_ns() - began_ns) / 1e9;
     qsort(latencies, (size_t)jobs, sizeof *latencies, by_value);
-    printf("{\"jobs\":%d,\"callers\":%d,\"seconds\":%.3f,\"per_second\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f}\n", jobs, callers, seconds,
-           jobs / seconds, (double)latencies[jobs / 2] / 1000, (double)latencies[(int)(jobs * 0.99)] / 1000);
+    printf("{\"jobs\":%d,\"callers\":%d,\"seconds\":%.3f,\"per_second\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f}\n",
+           jobs, callers, seconds, jobs / seconds, (double)latencies[jobs / 2] / 1000,
+           (double)latencies[(int)(jobs * 0.99)] / 1000);
     free(latencies);
     free(all);
     return 0;
@@ -155,8 +159,9 @@ static double commit_floor(const char *folder)
     sqlite3 *db = NULL;
     sqlite3_stmt *insert = NULL;
     if (sqlite3_open(path, &db) != SQLITE_OK ||
-        sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)", NULL, NULL, NULL) !=
-            SQLITE_OK ||
+        sqlite3_exec(
+            db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)",
+            NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(db, "INSERT INTO t (b) VALUES (hex(randomblob(100)))", -1, &insert, NULL) != SQLITE_OK)
         fail("sqlite");
     for (int i = 0; i < COMMITS; i++) {
@@ -204,8 +209,8 @@ static double round_trip_floor(void)
 int main(int count, char **arguments)
 {
     if (count == 7 && strcmp(arguments[1], "load") == 0)
-        return load((int)strtol(arguments[2], NULL, 10), (int)strtol(arguments[3], NULL, 10), (int)strtol(arguments[4], NULL, 10),
-                    arguments[5][0] == '1', arguments[6]);
+        return load((int)strtol(arguments[2], NULL, 10), (int)strtol(arguments[3], NULL, 10),
+                    (int)strtol(arguments[4], NULL, 10), arguments[5][0] == '1', arguments[6]);
     if (count == 3 && strcmp(arguments[1], "floor") == 0) {
         printf("{\"commit_us\":%.0f,\"round_trip_us\":%.0f}\n", commit_floor(arguments[2]), round_trip_floor());
         return 0;

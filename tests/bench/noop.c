@@ -14,4 +14,5 @@ static const struct exportd_task tasks[] = {
     {0},
 };
 
-EXPORTD_PLUGIN(.name = NOOP_NAME, .version = "1.0.0", .summary = "Does nothing, for the bench", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = NOOP_NAME, .version = "1.0.0", .summary = "Does nothing, for the bench", .licence = "MIT",
+               .tasks = tasks)

@@ -19,8 +19,7 @@
 
 extern char **environ;
 
-#define TASK(name)                                                                                                     \
-    static enum exportd_status name(struct exportd_job *job, const json_t *data, json_t **result)
+#define TASK(name) static enum exportd_status name(struct exportd_job *job, const json_t *data, json_t **result)
 
 #define UNUSED ((void)job, (void)data, (void)result)
 
@@ -92,7 +91,8 @@ TASK(memory_shared)
     (void)result;
     size_t taken = 0;
     char *block;
-    for (; (block = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED; taken += 16)
+    for (; (block = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED;
+         taken += 16)
         memset(block, 1, 16 << 20);
     return exportd_fail(job, "out_of_memory", 1, "mmap said no after %zu MB", taken);
 }
@@ -244,7 +244,8 @@ TASK(connect_out)
 {
     (void)data;
     (void)job;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     int socket_cause = fd < 0 ? errno : 0;
     int connected = fd >= 0 ? connect(fd, (struct sockaddr *)&address, sizeof address) : -1;
@@ -262,7 +263,8 @@ TASK(read_files)
     json_t *seen = json_object();
     size_t index;
     json_t *path;
-    json_array_foreach(json_object_get(data, "paths"), index, path) {
+    json_array_foreach(json_object_get(data, "paths"), index, path)
+    {
         int fd = open(json_string_value(path), O_RDONLY);
         const char *cause = fd < 0 ? strerrorname_np(errno) : "read";
         json_object_set_new(seen, json_string_value(path), json_string(cause));
@@ -279,7 +281,8 @@ TASK(write_files)
     json_t *seen = json_object();
     size_t index;
     json_t *path;
-    json_array_foreach(json_object_get(data, "paths"), index, path) {
+    json_array_foreach(json_object_get(data, "paths"), index, path)
+    {
         int fd = open(json_string_value(path), O_WRONLY | O_CREAT, 0600);
         json_object_set_new(seen, json_string_value(path), json_string(fd < 0 ? strerrorname_np(errno) : "written"));
         if (fd >= 0)
@@ -407,7 +410,8 @@ TASK(secrets)
     (void)data;
     const char *granted = exportd_secret(job, "GRANTED");
     const char *denied = exportd_secret(job, "DENIED");
-    *result = json_pack("{s:b, s:b}", "granted", granted && strcmp(granted, "open sesame") == 0, "denied", denied != NULL);
+    *result =
+        json_pack("{s:b, s:b}", "granted", granted && strcmp(granted, "open sesame") == 0, "denied", denied != NULL);
     return EXPORTD_OK;
 }
 
@@ -418,20 +422,48 @@ TASK(echo)
     return EXPORTD_OK;
 }
 
-#define ANY EXPORTD_JSON({"additionalProperties": true})
-#define ENTRY(name)                                                                                                    \
-    {                                                                                                                  \
-        .task = #name, .summary = "Misbehaves", .schema = ANY, .run = name                                             \
+#define ANY EXPORTD_JSON({"additionalProperties" : true})
+#define ENTRY(name)                                                                                                  \
+    {                                                                                                                \
+        .task = #name, .summary = "Misbehaves", .schema = ANY, .run = name                                           \
     }
 
 static const struct exportd_task tasks[] = {
-    ENTRY(segfault),    ENTRY(give_up),     ENTRY(leave),          ENTRY(loop),           ENTRY(memory),
-    ENTRY(memory_unchecked), ENTRY(memory_shared), ENTRY(fork_bomb), ENTRY(escape),       ENTRY(overflow),
-    ENTRY(close_descriptors), ENTRY(hang_up), ENTRY(garbage),       ENTRY(forge),          ENTRY(log_flood),
-    ENTRY(speech_flood), ENTRY(progress_flood), ENTRY(ignore_sigterm), ENTRY(obey_cancel), ENTRY(connect_out),
-    ENTRY(read_files),  ENTRY(write_files), ENTRY(environment),    ENTRY(kill_host),      ENTRY(fill_disk),
-    ENTRY(bad_artifact), ENTRY(leave_litter), ENTRY(huge_result),   ENTRY(flaky),          ENTRY(refuse),
-    ENTRY(pause_ms),    ENTRY(secrets),     ENTRY(echo),           {0},
+    ENTRY(segfault),
+    ENTRY(give_up),
+    ENTRY(leave),
+    ENTRY(loop),
+    ENTRY(memory),
+    ENTRY(memory_unchecked),
+    ENTRY(memory_shared),
+    ENTRY(fork_bomb),
+    ENTRY(escape),
+    ENTRY(overflow),
+    ENTRY(close_descriptors),
+    ENTRY(hang_up),
+    ENTRY(garbage),
+    ENTRY(forge),
+    ENTRY(log_flood),
+    ENTRY(speech_flood),
+    ENTRY(progress_flood),
+    ENTRY(ignore_sigterm),
+    ENTRY(obey_cancel),
+    ENTRY(connect_out),
+    ENTRY(read_files),
+    ENTRY(write_files),
+    ENTRY(environment),
+    ENTRY(kill_host),
+    ENTRY(fill_disk),
+    ENTRY(bad_artifact),
+    ENTRY(leave_litter),
+    ENTRY(huge_result),
+    ENTRY(flaky),
+    ENTRY(refuse),
+    ENTRY(pause_ms),
+    ENTRY(secrets),
+    ENTRY(echo),
+    {0},
 };
 
-EXPORTD_PLUGIN(.name = "misbehave", .version = "1.0.0", .summary = "Does everything wrong", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = "misbehave", .version = "1.0.0", .summary = "Does everything wrong", .licence = "MIT",
+               .tasks = tasks)

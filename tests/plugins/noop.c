@@ -10,8 +10,9 @@ static enum exportd_status noop(struct exportd_job *job, const json_t *data, jso
 }
 
 static const struct exportd_task tasks[] = {
-    {.task = "noop", .summary = "Does nothing", .schema = EXPORTD_JSON({"additionalProperties": true}), .run = noop},
+    {.task = "noop", .summary = "Does nothing", .schema = EXPORTD_JSON({"additionalProperties" : true}), .run = noop},
     {0},
 };
 
-EXPORTD_PLUGIN(.name = "noop", .version = "1.0.0", .summary = "Does nothing, for the bench", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = "noop", .version = "1.0.0", .summary = "Does nothing, for the bench", .licence = "MIT",
+               .tasks = tasks)

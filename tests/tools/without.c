@@ -1,6 +1,7 @@
 /*
- * without landlock|seccomp PROGRAM…: runs a program on a kernel that seems to lack a part of the sandbox, by a filter that answers "no such call".
- * (A program can't hide seccomp from itself with seccomp: there only the question for it is answered so.)
+ * without landlock|seccomp PROGRAM…: runs a program on a kernel that seems to lack a part of the sandbox, by a filter
+ * that answers "no such call". (A program can't hide seccomp from itself with seccomp: there only the question for it
+ * is answered so.)
  */
 #include <errno.h>
 #include <seccomp.h>
@@ -17,7 +18,8 @@ int main(int count, char **arguments)
     if (strcmp(arguments[1], "landlock") == 0)
         failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), 444 /* landlock_create_ruleset */, 0);
     else
-        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 1, SCMP_A0(SCMP_CMP_EQ, 2 /* SECCOMP_GET_ACTION_AVAIL */));
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, 2 /* SECCOMP_GET_ACTION_AVAIL */));
     if (failed || seccomp_load(filter) != 0) {
         fprintf(stderr, "without: the filter can't be loaded\n");
         return 2;

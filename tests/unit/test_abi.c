@@ -1,6 +1,6 @@
 /*
- * The sizes and offsets of the plugin ABI, 1.0, on a 64-bit machine. A change here breaks plugins that are out there: append instead, raise the
- * minor number, and add lines below.
+ * The sizes and offsets of the plugin ABI, 1.0, on a 64-bit machine. A change here breaks plugins that are out there:
+ * append instead, raise the minor number, and add lines below.
  */
 #include <exportd/plugin.h>
 

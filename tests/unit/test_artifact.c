@@ -51,7 +51,8 @@ static json_t *collect(struct fixture *fixture, const char *path, const char *na
     const struct artifact_limits limits = {.max_count = 2, .max_bytes = max_bytes};
     json_t *wanted = json_pack("[{s:s, s:s, s:s}]", "path", path, "name", name, "media_type", "text/plain");
     error_clear(&fixture->error);
-    json_t *taken = artifact_collect(fixture->workspace, wanted, fixture->target, "http://host/artifacts/job/", &limits, &fixture->error);
+    json_t *taken = artifact_collect(fixture->workspace, wanted, fixture->target, "http://host/artifacts/job/",
+                                     &limits, &fixture->error);
     json_decref(wanted);
     return taken;
 }
@@ -62,8 +63,10 @@ static void a_file_is_taken_with_its_hash(void **state)
     write_file(fixture->workspace, "hello.txt", "hello\n");
     json_t *taken = collect(fixture, "hello.txt", "greeting.txt", 100);
     assert_non_null(taken);
-    json_t *wanted = json_pack("[{s:s, s:s, s:i, s:s, s:s}]", "name", "greeting.txt", "url", "http://host/artifacts/job/greeting.txt", "bytes", 6,
-                               "sha256", "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "media_type", "text/plain");
+    json_t *wanted =
+        json_pack("[{s:s, s:s, s:i, s:s, s:s}]", "name", "greeting.txt", "url",
+                  "http://host/artifacts/job/greeting.txt", "bytes", 6, "sha256",
+                  "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03", "media_type", "text/plain");
     assert_true(json_equal(taken, wanted));
     char *path = memory_format("%s/greeting.txt", fixture->target);
     assert_int_equal(access(path, R_OK), 0);
@@ -92,7 +95,8 @@ static void what_leads_out_of_the_workspace_is_refused(void **state)
     assert_int_equal(symlink("..", folder_link), 0);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(link(secret, twin), 0);
-    static const char *const paths[] = {"link", "up/secret", "../secret", "/etc/passwd", "fifo", "twin", "nothing", "."};
+    static const char *const paths[] = {"link", "up/secret", "../secret", "/etc/passwd",
+                                        "fifo", "twin",      "nothing",   "."};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         assert_refused(fixture, paths[i], "x.txt", "artifact_invalid");
     free(link_path);
@@ -170,12 +174,9 @@ int main(void)
         return 1;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_is_taken_with_its_hash),
-        TEST(what_leads_out_of_the_workspace_is_refused),
-        TEST(names_and_limits_are_held_to),
-        TEST(ids_make_safe_folders_and_urls),
-        TEST(a_tree_of_a_thousand_levels_is_removed),
-        TEST(links_are_removed_and_not_followed),
+        TEST(a_file_is_taken_with_its_hash),          TEST(what_leads_out_of_the_workspace_is_refused),
+        TEST(names_and_limits_are_held_to),           TEST(ids_make_safe_folders_and_urls),
+        TEST(a_tree_of_a_thousand_levels_is_removed), TEST(links_are_removed_and_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

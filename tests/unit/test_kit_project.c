@@ -370,8 +370,9 @@ static void an_odd_test_name_is_matched_by_the_config(void **state)
     (void)state;
     struct exportd_project *project = build_good("\"test\":{\"path\":\"x y/a's.js\",\"code\":\"\"}");
     check_has(content(project, "playwright.config.js"), "testDir: \"./x y\"");
-    check_has(content(project, "playwright.config.js"),
-              "testMatch: new RegExp('(^|[\\\\\\\\/])' + \"a's.js\".replace(/[.*+?^${}()|[\\]\\\\]/g, '\\\\$&') + '$')");
+    check_has(
+        content(project, "playwright.config.js"),
+        "testMatch: new RegExp('(^|[\\\\\\\\/])' + \"a's.js\".replace(/[.*+?^${}()|[\\]\\\\]/g, '\\\\$&') + '$')");
     exportd_project_free(project);
 }
 

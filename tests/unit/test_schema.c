@@ -36,8 +36,8 @@ static void types_are_held_to(void **state)
         {"{\"type\":\"array\"}", "[]"},     {"{\"type\":\"object\"}", "{}"},     {"{}", "[1,\"a\"]"},
     };
     static const char *const bad[][2] = {
-        {"{\"type\":\"string\"}", "1"},   {"{\"type\":\"integer\"}", "1.5"}, {"{\"type\":\"number\"}", "\"1\""},
-        {"{\"type\":\"boolean\"}", "0"},  {"{\"type\":\"array\"}", "{}"},    {"{\"type\":\"object\"}", "[]"},
+        {"{\"type\":\"string\"}", "1"},  {"{\"type\":\"integer\"}", "1.5"}, {"{\"type\":\"number\"}", "\"1\""},
+        {"{\"type\":\"boolean\"}", "0"}, {"{\"type\":\"array\"}", "{}"},    {"{\"type\":\"object\"}", "[]"},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_string_equal(apply(good[i][0], good[i][1]), "");
@@ -54,7 +54,8 @@ static void bounds_and_choices_are_held_to(void **state)
     assert_string_equal(apply("{\"maxLength\":2}", "\"öß\""), "");
     assert_string_equal(apply("{\"maxLength\":2}", "\"abc\""), "/data: must be at most 2 characters");
     assert_string_equal(apply("{\"maxItems\":1}", "[1,2]"), "/data: must be at most 1 items");
-    assert_string_equal(apply("{\"enum\":[\"A4\",\"Letter\"]}", "\"A5\""), "/data: must be one of [\"A4\",\"Letter\"]");
+    assert_string_equal(apply("{\"enum\":[\"A4\",\"Letter\"]}", "\"A5\""),
+                        "/data: must be one of [\"A4\",\"Letter\"]");
     assert_string_equal(apply("{\"const\":\"pdf\"}", "\"json\""), "/data: must be \"pdf\"");
     assert_string_equal(apply("{\"items\":{\"type\":\"string\"}}", "[\"a\",1]"), "/data/1: must be of type string");
 }
@@ -64,7 +65,8 @@ static void unknown_members_are_refused_with_the_nearest(void **state)
     (void)state;
     const char *schema = "{\"properties\":{\"page\":{\"type\":\"string\"},\"title\":{}}}";
     assert_string_equal(apply(schema, "{\"page\":\"A4\"}"), "");
-    assert_string_equal(apply(schema, "{\"paeg\":\"A4\"}"), "/data/paeg: there is no such option; did you mean \"page\"?");
+    assert_string_equal(apply(schema, "{\"paeg\":\"A4\"}"),
+                        "/data/paeg: there is no such option; did you mean \"page\"?");
     assert_non_null(strstr(apply(schema, "{\"zzzzzz\":1}"), "`exportd inspect` lists"));
     assert_string_equal(apply("{\"properties\":{},\"additionalProperties\":true}", "{\"x\":1}"), "");
     assert_string_equal(apply("{\"properties\":{\"a\":{}},\"required\":[\"a\"]}", "{}"), "/data/a: is missing");
@@ -74,7 +76,8 @@ static void defaults_are_filled_in_and_not_shared(void **state)
 {
     (void)state;
     struct error error = {0};
-    json_t *schema = parse("{\"properties\":{\"page\":{\"type\":\"string\",\"default\":\"A4\"},\"list\":{\"default\":[1]}}}");
+    json_t *schema =
+        parse("{\"properties\":{\"page\":{\"type\":\"string\",\"default\":\"A4\"},\"list\":{\"default\":[1]}}}");
     json_t *first = json_object();
     json_t *second = parse("{\"page\":\"Letter\"}");
     assert_int_equal(schema_apply(schema, first, "/data", &error), 0);
@@ -92,8 +95,12 @@ static void a_schema_that_says_more_than_is_understood_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "[]", "{\"patternProperties\":{}}", "{\"type\":\"text\"}", "{\"properties\":{\"a\":{\"oneOf\":[]}}}",
-        "{\"properties\":{\"a\":{\"type\":\"integer\",\"default\":\"x\"}}}", "{\"items\":{\"format\":\"uri\"}}",
+        "[]",
+        "{\"patternProperties\":{}}",
+        "{\"type\":\"text\"}",
+        "{\"properties\":{\"a\":{\"oneOf\":[]}}}",
+        "{\"properties\":{\"a\":{\"type\":\"integer\",\"default\":\"x\"}}}",
+        "{\"items\":{\"format\":\"uri\"}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct error error = {0};
@@ -103,7 +110,8 @@ static void a_schema_that_says_more_than_is_understood_is_refused(void **state)
         json_decref(schema);
     }
     struct error error = {0};
-    json_t *good = parse("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[\"x\"]},\"default\":[\"x\"]}}}");
+    json_t *good = parse("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"enum\":[\"x\"]}"
+                         ",\"default\":[\"x\"]}}}");
     assert_int_equal(schema_check(good, &error), 0);
     json_decref(good);
 }

@@ -112,7 +112,8 @@ static struct job *claim_one(struct fixture *fixture, const char *route)
     return job;
 }
 
-static bool finish(struct fixture *fixture, const struct job *job, enum store_finish_kind kind, int64_t lease, struct store_delivery *delivery)
+static bool finish(struct fixture *fixture, const struct job *job, enum store_finish_kind kind, int64_t lease,
+                   struct store_delivery *delivery)
 {
     struct store_op *op = store_op_new(STORE_FINISH, NULL, NULL);
     op->finish.finish = kind;
@@ -419,7 +420,8 @@ static void end_deliveries(struct fixture *fixture, enum store_delivery_state st
     list->delivery_list.state = STORE_DELIVERY_WAITING;
     list->delivery_list.limit = 10;
     run(fixture, list);
-    for (const struct store_delivery *delivery = list->delivery_list.deliveries; delivery; delivery = delivery->next) {
+    for (const struct store_delivery *delivery = list->delivery_list.deliveries; delivery;
+         delivery = delivery->next) {
         struct store_op *op = store_op_new(STORE_DELIVERY_RESULT, NULL, NULL);
         op->delivery_result.sequence = delivery->sequence;
         op->delivery_result.state = state;
@@ -434,7 +436,8 @@ static void finished_jobs_are_pruned_with_all_that_is_theirs_once_their_callback
 {
     struct fixture *fixture = *state;
     static const char *const ids[] = {"a", "b", "c"};
-    static const enum store_finish_kind kinds[] = {STORE_FINISH_COMPLETED, STORE_FINISH_FAILED, STORE_FINISH_CANCELLED};
+    static const enum store_finish_kind kinds[] = {STORE_FINISH_COMPLETED, STORE_FINISH_FAILED,
+                                                   STORE_FINISH_CANCELLED};
     for (int i = 0; i < 3; i++) {
         submit_plain(fixture, ids[i]);
         struct job *job = claim_one(fixture, "noop");
@@ -563,7 +566,9 @@ static void a_file_that_is_no_store_is_refused(void **state)
     char wal[4096];
     snprintf(wal, sizeof wal, "%s/store.db-wal", fixture->folder);
     unlink(wal);
-    write_file(fixture->folder, "this is a letter, and no database; it is long enough to be looked at as one, though, is it not? Yes.\n");
+    write_file(
+        fixture->folder,
+        "this is a letter, and no database; it is long enough to be looked at as one, though, is it not? Yes.\n");
     struct error error = {0};
     struct store_options options = {.folder = fixture->folder, .queue_limit = 10, .create = true};
     assert_null(store_open(&options, &fixture->loop, &error));
@@ -597,11 +602,12 @@ static void a_batch_that_can_not_be_written_fails_whole_and_the_next_goes_on(voi
     /* Someone else's trigger stands in for a disk that refuses. */
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 5000);
-    assert_int_equal(sqlite3_exec(db,
-                                  "CREATE TRIGGER refuse BEFORE INSERT ON payloads WHEN new.data = '{\"bad\":1}' BEGIN"
-                                  " SELECT RAISE(ABORT, 'no'); END",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "CREATE TRIGGER refuse BEFORE INSERT ON payloads WHEN new.data = '{\"bad\":1}' BEGIN"
+                     " SELECT RAISE(ABORT, 'no'); END",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
     struct job *bad = make_job("bad", "noop");
     free(bad->data);
     bad->data = memory_text("{\"bad\":1}");

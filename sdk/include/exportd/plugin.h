@@ -179,19 +179,19 @@ struct exportd_block {
 #endif
 
 /* Defines the plugin: designated initialisers of struct exportd_plugin. Once per shared object. */
-#define EXPORTD_PLUGIN(...)                                                                                 \
-    static const struct exportd_plugin exportd_this_plugin = {__VA_ARGS__};                                 \
-    EXPORTD_EXTERN EXPORTD_EXPORT const struct exportd_block exportd_plugin_block;                          \
-    const struct exportd_block exportd_plugin_block = {                                                     \
-        EXPORTD_ABI_MAGIC,                                                                                  \
-        EXPORTD_ABI_MAJOR,                                                                                  \
-        EXPORTD_ABI_MINOR,                                                                                  \
-        (uint32_t)sizeof(struct exportd_block),                                                             \
-        (uint32_t)sizeof(struct exportd_plugin),                                                            \
-        (uint32_t)sizeof(struct exportd_task),                                                              \
-        (uint32_t)sizeof(struct exportd_option),                                                            \
-        EXPORTD_SDK_VERSION,                                                                                \
-        &exportd_this_plugin,                                                                               \
+#define EXPORTD_PLUGIN(...)                                                                                          \
+    static const struct exportd_plugin exportd_this_plugin = {__VA_ARGS__};                                          \
+    EXPORTD_EXTERN EXPORTD_EXPORT const struct exportd_block exportd_plugin_block;                                   \
+    const struct exportd_block exportd_plugin_block = {                                                              \
+        EXPORTD_ABI_MAGIC,                                                                                           \
+        EXPORTD_ABI_MAJOR,                                                                                           \
+        EXPORTD_ABI_MINOR,                                                                                           \
+        (uint32_t)sizeof(struct exportd_block),                                                                      \
+        (uint32_t)sizeof(struct exportd_plugin),                                                                     \
+        (uint32_t)sizeof(struct exportd_task),                                                                       \
+        (uint32_t)sizeof(struct exportd_option),                                                                     \
+        EXPORTD_SDK_VERSION,                                                                                         \
+        &exportd_this_plugin,                                                                                        \
     };
 
 /* JSON written as it is, without quoting: .schema = EXPORTD_JSON({"properties": {"page": {"type": "string"}}}) */
@@ -266,7 +266,8 @@ static inline int exportd_artifact(struct exportd_job *job, const char *path, co
 
 /* Records why the job fails, and returns EXPORTD_RETRY or EXPORTD_FAIL, so that a task can end with
  *     return exportd_fail(job, "repro_invalid", 0, "the repro has no test");
- * code: [a-z0-9_], for programs; message: a sentence with the mend, for people; cut at 2 KiB. The first call counts. */
+ * code: [a-z0-9_], for programs; message: a sentence with the mend, for people; cut at 2 KiB. The first call counts.
+ */
 static inline enum exportd_status exportd_fail(struct exportd_job *job, const char *code, int retryable,
                                                const char *format, ...) EXPORTD_PRINTF(4, 5);
 static inline enum exportd_status exportd_fail(struct exportd_job *job, const char *code, int retryable,

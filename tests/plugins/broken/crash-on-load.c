@@ -13,4 +13,5 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
 }
 
 static const struct exportd_task tasks[] = {{.task = "crash-on-load", .run = run}, {0}};
-EXPORTD_PLUGIN(.name = "crash-on-load", .version = "1", .summary = "Crashes while it is loaded", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = "crash-on-load", .version = "1", .summary = "Crashes while it is loaded", .licence = "MIT",
+               .tasks = tasks)

@@ -13,4 +13,5 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
 }
 
 static const struct exportd_task tasks[] = {{.task = "init-fails", .run = run}, {0}};
-EXPORTD_PLUGIN(.name = "init-fails", .version = "1", .summary = "Can't be initialised", .licence = "MIT", .tasks = tasks, .init = init)
+EXPORTD_PLUGIN(.name = "init-fails", .version = "1", .summary = "Can't be initialised", .licence = "MIT",
+               .tasks = tasks, .init = init)

@@ -12,4 +12,5 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
 }
 
 static const struct exportd_task tasks[] = {{.task = "missing-dependency", .run = run}, {0}};
-EXPORTD_PLUGIN(.name = "missing-dependency", .version = "1", .summary = "Lacks a library", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = "missing-dependency", .version = "1", .summary = "Lacks a library", .licence = "MIT",
+               .tasks = tasks)

@@ -7,4 +7,5 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
 }
 
 static const struct exportd_task tasks[] = {{.task = "noop", .run = run}, {0}};
-EXPORTD_PLUGIN(.name = "same-route", .version = "1", .summary = "Has another's route", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = "same-route", .version = "1", .summary = "Has another's route", .licence = "MIT",
+               .tasks = tasks)

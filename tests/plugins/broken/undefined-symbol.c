@@ -11,4 +11,5 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
 }
 
 static const struct exportd_task tasks[] = {{.task = "undefined-symbol", .run = run}, {0}};
-EXPORTD_PLUGIN(.name = "undefined-symbol", .version = "1", .summary = "Calls what nobody defines", .licence = "MIT", .tasks = tasks)
+EXPORTD_PLUGIN(.name = "undefined-symbol", .version = "1", .summary = "Calls what nobody defines", .licence = "MIT",
+               .tasks = tasks)

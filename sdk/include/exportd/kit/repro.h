@@ -29,8 +29,9 @@ const json_t *exportd_repro_array(const json_t *repro, const char *path);
  * created_at, else 0; so that the same input gives the same bytes. */
 int64_t exportd_repro_time(const json_t *repro);
 
-/* Decodes a file or screenshot entry's content by its encoding ("utf-8" or "base64"; missing: utf-8). Returns a new buffer
- * (free it) with *size_bytes set and a NUL behind it that is not counted, or NULL with a sentence in message. */
+/* Decodes a file or screenshot entry's content by its encoding ("utf-8" or "base64"; missing: utf-8). Returns a new
+ * buffer (free it) with *size_bytes set and a NUL behind it that is not counted, or NULL with a sentence in message.
+ */
 char *exportd_repro_content(const json_t *entry, size_t *size_bytes, char *message, size_t message_size);
 
 #ifdef __cplusplus
