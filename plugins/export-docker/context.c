@@ -66,7 +66,7 @@ static void put_title(FILE *out, const char *title)
     char *plain = exportd_text_plain(title);
     size_t length = 0;
     fputs("# Bug: ", out);
-    for (const char *at = plain; at && *at && length < TITLE_MAX_BYTES;) {
+    for (const char *at = plain ? plain : ""; *at && length < TITLE_MAX_BYTES;) {
         const char *before = at;
         uint32_t code_point = exportd_text_next(&at);
         if (code_point == '\n' || code_point == '\t' || code_point == 0x2028 || code_point == 0x2029)

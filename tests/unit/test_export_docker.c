@@ -20,6 +20,7 @@ static char *unpacked(const struct fake *fake, const char *path)
             continue;
         size_t size = (size_t)archive_entry_size(entry);
         content = malloc(size + 1);
+        assert_non_null(content);
         assert_int_equal(archive_read_data(reader, content, size), size);
         content[size] = '\0';
     }
