@@ -1,6 +1,7 @@
 #include "artifact/artifact.h"
 
 #include "base/memory.h"
+#include "base/name.h"
 #include "base/tree.h"
 
 #include <ctype.h>
@@ -15,20 +16,9 @@
 
 #define COPY_BYTES 262144
 
-bool artifact_name_is_safe(const char *name)
-{
-    size_t length = strlen(name);
-    if (length == 0 || length > 200 || name[0] == '.')
-        return false;
-    for (const char *c = name; *c; c++)
-        if (!isascii((unsigned char)*c) || (!isalnum((unsigned char)*c) && *c != '.' && *c != '_' && *c != '-'))
-            return false;
-    return true;
-}
-
 char *artifact_folder(const char *root, const char *job_id)
 {
-    if (artifact_name_is_safe(job_id))
+    if (name_is_safe(job_id))
         return memory_format("%s/%s", root, job_id);
     unsigned char hash[16];
     char text[sizeof hash * 2 + 1];
@@ -164,7 +154,7 @@ static json_t *take_one(int workspace, const json_t *wanted, int folder, const c
     char hex[crypto_hash_sha256_BYTES * 2 + 1];
     struct stat status = {0};
     int64_t bytes = 0;
-    if (!artifact_name_is_safe(name)) {
+    if (!name_is_safe(name)) {
         error_set(error, "artifact_invalid", false, "the artifact's name may hold A-Z a-z 0-9 . _ - only");
         return NULL;
     }

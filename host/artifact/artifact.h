@@ -11,7 +11,6 @@
 #include "base/error.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 struct artifact_limits {
@@ -33,8 +32,5 @@ char *artifact_folder(const char *root, const char *job_id);
 
 /* Percent-encodes one segment of a URL's path. New string. */
 char *artifact_url_segment(const char *text);
-
-/* Whether name can be an artifact's: [A-Za-z0-9._-], no dot first, 200 bytes at the most. */
-bool artifact_name_is_safe(const char *name);
 
 #endif

@@ -1,5 +1,6 @@
 #include "delivery/outbox.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -8,7 +9,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,16 +61,6 @@ static void on_recorded(struct store_op *op, void *client)
     check_closed(outbox);
 }
 
-static int64_t backoff_ms(const struct config_webhook *webhook, int attempts)
-{
-    int64_t wait_ms = webhook->backoff_ms;
-    for (int i = 1; i < attempts && wait_ms < webhook->backoff_max_ms; i++)
-        wait_ms *= 2;
-    if (wait_ms > webhook->backoff_max_ms)
-        wait_ms = webhook->backoff_max_ms;
-    return wait_ms / 2 + (int64_t)randombytes_uniform((uint32_t)(wait_ms / 2) + 1);
-}
-
 static void record(struct outbox *outbox, const struct store_delivery *delivery, const char *problem, bool hopeless,
                    int64_t retry_after_s)
 {
@@ -81,7 +71,8 @@ static void record(struct outbox *outbox, const struct store_delivery *delivery,
     op->delivery_result.state = STORE_DELIVERY_DONE;
     op->lazy = problem == NULL; /* lost, it is only sent again */
     if (problem) {
-        int64_t wait_ms = backoff_ms(&outbox->config->webhook, delivery->attempts + 1);
+        const struct config_webhook *webhook = &outbox->config->webhook;
+        int64_t wait_ms = backoff_wait_ms(webhook->backoff_ms, webhook->backoff_max_ms, delivery->attempts + 1);
         if (retry_after_s * 1000 > wait_ms)
             wait_ms = retry_after_s * 1000;
         bool dead = hopeless || now_ms + wait_ms > delivery->give_up_at_ms;

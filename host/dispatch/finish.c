@@ -3,13 +3,13 @@
  * together.
  */
 #include "artifact/artifact.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/tree.h"
 #include "dispatch/internal.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
@@ -17,18 +17,6 @@
 #define STORE_RETRY_MS 1000
 
 static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error);
-
-/* The next wait: doubled each time up to the most, and anything between half of it and all of it, so that jobs that
- * failed together don't come back together. */
-static int64_t backoff_ms(const struct config_jobs *jobs, int attempts)
-{
-    int64_t wait_ms = jobs->backoff_ms;
-    for (int i = 1; i < attempts && wait_ms < jobs->backoff_max_ms; i++)
-        wait_ms *= 2;
-    if (wait_ms > jobs->backoff_max_ms)
-        wait_ms = jobs->backoff_max_ms;
-    return wait_ms / 2 + (int64_t)randombytes_uniform((uint32_t)(wait_ms / 2) + 1);
-}
 
 static json_t *callback_body(const struct active *active, const struct store_op *op, bool with_id)
 {
@@ -195,6 +183,7 @@ static void on_finished(struct store_op *op, void *client)
 static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error)
 {
     struct dispatch *dispatch = active->lane->dispatch;
+    const struct config_jobs *jobs = &dispatch->options.config->jobs;
     struct store_op *op = store_op_new(STORE_FINISH, on_finished, active);
     op->finish.finish = kind;
     op->finish.sequence = active->job->sequence;
@@ -208,8 +197,8 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
         op->finish.error_message = memory_text(error->message);
     }
     if (kind == STORE_FINISH_AGAIN)
-        op->finish.run_at_ms =
-            op->finish.finished_at_ms + backoff_ms(&dispatch->options.config->jobs, active->job->attempts);
+        op->finish.run_at_ms = op->finish.finished_at_ms +
+                               backoff_wait_ms(jobs->backoff_ms, jobs->backoff_max_ms, active->job->attempts);
     else if (kind == STORE_FINISH_RELEASE)
         op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
     else

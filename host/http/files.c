@@ -2,6 +2,7 @@
  * GET /artifacts/JOB/NAME.
  */
 #include "artifact/artifact.h"
+#include "base/name.h"
 #include "http/internal.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ void handle_artifact(struct http_request *request)
     const char *name = request->segments[2];
     struct stat status;
     int fd = -1;
-    if (artifact_name_is_safe(name)) {
+    if (name_is_safe(name)) {
         char *folder = artifact_folder(request->server->context.artifact_folder, request->segments[1]);
         int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
         free(folder);

@@ -1,11 +1,11 @@
 #include "worker/runtime.h"
 
+#include "base/name.h"
 #include "worker/crash.h"
 #include "worker/loader.h"
 #include "worker/sandbox.h"
 #include "worker/wire.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -120,17 +120,6 @@ static const char *host_workspace(struct exportd_job *job)
     return runtime->workspace;
 }
 
-static bool artifact_name_is_safe(const char *name)
-{
-    size_t length = strlen(name);
-    if (length == 0 || length > 200 || name[0] == '.')
-        return false;
-    for (const char *c = name; *c; c++)
-        if (!isascii((unsigned char)*c) || (!isalnum((unsigned char)*c) && *c != '.' && *c != '_' && *c != '-'))
-            return false;
-    return true;
-}
-
 static int host_artifact(struct exportd_job *job, const char *path, const char *name, const char *media_type)
 {
     struct runtime *runtime = runtime_of(job);
@@ -143,7 +132,7 @@ static int host_artifact(struct exportd_job *job, const char *path, const char *
         }
         path += length + 1;
     }
-    if (!artifact_name_is_safe(name)) {
+    if (!name_is_safe(name)) {
         host_log(job, EXPORTD_ERROR,
                  "exportd_artifact: a name may hold A-Z a-z 0-9 . _ - only, and not begin with a dot");
         return -1;
