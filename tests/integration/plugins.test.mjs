@@ -138,3 +138,10 @@ test('inspect shows routes, options with types and defaults, grants and file', t
         assert.ok(schema.const !== undefined || (schema.type && schema.description), `${plugin} ${route.route} ${name} is documented`);
   }
 });
+
+test('a folder that is named relative to where one stands', t => {
+  const folder = folderWith(t, ['noop']);
+  const { code, stdout, stderr } = run(['run', 'noop'], { env: { EXPORTD_HOST_PLUGINS: 'plugins' }, cwd: join(folder, '..') });
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), {});
+});
