@@ -42,6 +42,18 @@ static char *default_plugins(void)
     return strdup(EXPORTD_PLUGIN_DIR);
 }
 
+/* Workers stand in folders of their own, so a path that is relative to where exportd was started must not stay so. */
+static void make_absolute(char **path)
+{
+    char *here = *path && **path && **path != '/' ? getcwd(NULL, 0) : NULL;
+    char *whole = NULL;
+    if (here && asprintf(&whole, "%s/%s", here, *path) >= 0) {
+        free(*path);
+        *path = whole;
+    }
+    free(here);
+}
+
 static void machine_defaults(struct config_loader *loader)
 {
     struct config_host *host = &loader->config->host;
@@ -53,6 +65,9 @@ static void machine_defaults(struct config_loader *loader)
         free(host->plugins);
         host->plugins = default_plugins();
     }
+    make_absolute(&host->state);
+    make_absolute(&host->plugins);
+    make_absolute(&loader->config->repros.folder);
     static const char *const levels[] = {"debug", "info", "warning", "error"};
     host->log_level_name = strdup(levels[host->log_level]);
     if (!host->state || !host->plugins || !host->log_level_name)

@@ -144,17 +144,12 @@ static int by_text(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* Absolute paths: workers stand in folders of their own. */
-static int list_files(const char *named, char ***paths, size_t *count, struct error *error)
+static int list_files(const char *folder, char ***paths, size_t *count, struct error *error)
 {
-    char *folder = realpath(named, NULL);
-    DIR *entries = folder ? opendir(folder) : NULL;
-    if (!entries) {
-        error_set(error, "plugins_folder", false, "the plugins' folder %s: %s; set [host] plugins", named,
-                  strerror(errno));
-        free(folder);
-        return -1;
-    }
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return error_set(error, "plugins_folder", false, "the plugins' folder %s: %s; set [host] plugins", folder,
+                         strerror(errno));
     for (struct dirent *entry; (entry = readdir(entries)) && *count < PLUGINS_MAX;) {
         size_t length = strlen(entry->d_name);
         if (entry->d_name[0] == '.' || length < 4 || strcmp(entry->d_name + length - 3, ".so") != 0)
@@ -163,7 +158,6 @@ static int list_files(const char *named, char ***paths, size_t *count, struct er
         (*paths)[(*count)++] = memory_format("%s/%s", folder, entry->d_name);
     }
     closedir(entries);
-    free(folder);
     if (*count > 1)
         qsort(*paths, *count, sizeof **paths, by_text);
     return 0;

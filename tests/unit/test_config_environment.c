@@ -191,6 +191,15 @@ static void the_machines_defaults_follow_home_and_give_way(void **state)
     assert_string_equal(fixture->config->host.plugins, "/srv/plugins");
 }
 
+static void a_relative_folder_becomes_absolute(void **state)
+{
+    struct fixture *fixture = *state;
+    setenv("EXPORTD_HOST_STATE", "here/state", 1);
+    load(fixture);
+    assert_true(*fixture->config->host.state == '/');
+    assert_true(ends_with(fixture->config->host.state, "/here/state"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +213,7 @@ int main(void)
         TEST(routes_can_be_given_and_taken_away),
         TEST(the_longest_name_of_a_plugin_wins),
         TEST(the_machines_defaults_follow_home_and_give_way),
+        TEST(a_relative_folder_becomes_absolute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
