@@ -51,7 +51,9 @@ json_t *request_parse(const char *body, size_t length, int64_t max_depth, struct
     json_error_t where;
     json_t *value = json_loadb(body, length, JSON_REJECT_DUPLICATES, &where);
     if (!value)
-        error_set(error, "json_invalid", false, "the body is no JSON: %s (line %d, column %d)", where.text,
+        error_set(error, "json_invalid", false, "this is no JSON: %s (line %d, column %d)",
+                  strstr(where.text, "JSON_ALLOW_NUL") ? "a string holds \\u0000, which no export can carry"
+                                                       : where.text,
                   where.line, where.column);
     return value;
 }
