@@ -40,6 +40,14 @@ struct command_options {
  * Returns -1 to go on, or an exit code. usage: printed for -h and for mistakes. */
 int command_parse(int count, char **arguments, const char *known, const char *usage, struct command_options *options);
 
+/* For a command without operands: -1 to go on, or an exit code. */
+int command_no_operand(const struct command_options *options, int count, char **arguments, const char *usage);
+
+/* Says what is wrong with the option that getopt_long() stopped at: it returned letter, ? or :, for an option string that begins with a
+ * colon, and opterr was 0. */
+struct option;
+void command_option_mistake(const char *command, int letter, char **arguments, const struct option *options);
+
 /* Loads the configuration (the folder given, else the installed one where it exists) and prints its problems. NULL: exit with 2. */
 struct config *command_load_config(const char *folder, bool quiet_warnings);
 

@@ -6,6 +6,31 @@
 #include <string.h>
 #include <unistd.h>
 
+void command_option_mistake(const char *command, int letter, char **arguments, const struct option *options)
+{
+    const char *given = arguments[optind - 1];
+    bool is_long = strncmp(given, "--", 2) == 0;
+    if (letter == ':' && is_long)
+        fprintf(stderr, "exportd %s: %s needs a value\n", command, given);
+    else if (letter == ':')
+        fprintf(stderr, "exportd %s: -%c needs a value\n", command, optopt);
+    else if (is_long && optopt != 0)
+        fprintf(stderr, "exportd %s: %.*s takes no value\n", command, (int)strcspn(given, "="), given);
+    else if (!is_long)
+        fprintf(stderr, "exportd %s: there is no option -%c\n", command, optopt);
+    else {
+        const char *names[32];
+        size_t count = 0;
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(given + 2, "="), given + 2);
+        for (; options[count].name && count < sizeof names / sizeof names[0]; count++)
+            names[count] = options[count].name;
+        const char *nearest = config_nearest(name, names, count);
+        fprintf(stderr, "exportd %s: there is no option --%s%s%s%s\n", command, name, nearest ? "; did you mean --" : "", nearest ? nearest : "",
+                nearest ? "?" : "");
+    }
+}
+
 int command_parse(int count, char **arguments, const char *known, const char *usage, struct command_options *options)
 {
     static const struct option long_options[] = {
@@ -15,14 +40,17 @@ int command_parse(int count, char **arguments, const char *known, const char *us
     };
     memset(options, 0, sizeof *options);
     optind = 1;
+    opterr = 0;
     int letter;
-    while ((letter = getopt_long(count, arguments, "c:ju:ds:r:n:h", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(count, arguments, ":c:ju:ds:r:n:h", long_options, NULL)) != -1) {
         if (letter == 'h') {
             printf("%s", usage);
             return 0;
         }
-        if (letter == '?' || !strchr(known, letter)) {
-            if (letter != '?')
+        if (letter == '?' || letter == ':' || !strchr(known, letter)) {
+            if (letter == '?' || letter == ':')
+                command_option_mistake(arguments[0], letter, arguments, long_options);
+            else
                 fprintf(stderr, "exportd %s: it doesn't take the option -%c\n", arguments[0], letter);
             fprintf(stderr, "%s", usage);
             return EXIT_WRONG_USE;
@@ -52,6 +80,15 @@ int command_parse(int count, char **arguments, const char *known, const char *us
     }
     options->first_operand = optind;
     return -1;
+}
+
+int command_no_operand(const struct command_options *options, int count, char **arguments, const char *usage)
+{
+    if (options->first_operand >= count)
+        return -1;
+    fprintf(stderr, "exportd %s: \"%s\" is too much; a folder of configuration is named with -c\n%s", arguments[0],
+            arguments[options->first_operand], usage);
+    return EXIT_WRONG_USE;
 }
 
 char *command_printable(const char *text)

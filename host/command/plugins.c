@@ -53,6 +53,8 @@ int command_plugins(int count, char **arguments)
     struct config_problems problems = {0};
     struct config *config;
     int code = command_parse(count, arguments, "cj", usage, &options);
+    if (code < 0)
+        code = command_no_operand(&options, count, arguments, usage);
     if (code >= 0)
         return code;
     struct catalog *catalog = load(&options, &config, NULL, &problems);
@@ -240,6 +242,8 @@ int command_check(int count, char **arguments)
     struct catalog *catalog = NULL;
     struct error error = {0};
     int code = command_parse(count, arguments, "cj", usage, &options);
+    if (code < 0)
+        code = command_no_operand(&options, count, arguments, usage);
     if (code >= 0)
         return code;
     const char *folder = options.conf_folder;

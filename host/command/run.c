@@ -200,9 +200,10 @@ static int parse_arguments(struct run *run, int count, char **arguments)
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     optind = 1;
+    opterr = 0;
     int letter;
     run->output_folder = ".";
-    while ((letter = getopt_long(count, arguments, "r:d:O:o:c:qh", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(count, arguments, ":r:d:O:o:c:qh", long_options, NULL)) != -1) {
         switch (letter) {
         case 'r':
             run->repro_file = optarg;
@@ -230,6 +231,7 @@ static int parse_arguments(struct run *run, int count, char **arguments)
             printf("%s", usage);
             return 0;
         default:
+            command_option_mistake(arguments[0], letter, arguments, long_options);
             fprintf(stderr, "%s", usage);
             return EXIT_WRONG_USE;
         }
@@ -261,13 +263,13 @@ static json_t *read_json_file(const char *path, int64_t max_bytes, struct error 
     }
     json_t *value = NULL;
     if (ferror(file))
-        error_set(error, "repro_not_found", false, "%s can't be read: %s", path, strerror(errno));
+        error_set(error, "repro_not_found", false, "it can't be read: %s", strerror(errno));
     else if ((int64_t)length > max_bytes)
         error_set(error, "repro_too_large", false, "more than %lld bytes; raise [repros] max_bytes", (long long)max_bytes);
     else
         value = request_parse(text, length, 64, error);
-    if (!value && !strstr(error->message, path))
-        error_prefix(error, "%s: ", path);
+    if (!value)
+        error_prefix(error, "%s: ", from_input ? "standard input" : path);
     if (!from_input)
         fclose(file);
     free(text);
@@ -345,8 +347,11 @@ static int make_folders(struct run *run)
     const char *root = getenv("TMPDIR");
     if (mkdir(run->output_folder, 0777) != 0 && errno != EEXIST)
         return error_set(&run->error, "output_failed", false, "-o %s can't be made: %s", run->output_folder, strerror(errno));
-    if (!realpath(run->output_folder, path) || access(path, W_OK) != 0)
+    struct stat status;
+    if (!realpath(run->output_folder, path) || access(path, W_OK) != 0 || stat(path, &status) != 0)
         return error_set(&run->error, "output_failed", false, "-o %s: %s", run->output_folder, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return error_set(&run->error, "output_failed", false, "-o %s: not a folder", run->output_folder);
     run->output = memory_text(path);
     run->scratch = memory_format("%s/exportd-run-XXXXXX", root && *root ? root : "/tmp");
     if (!mkdtemp(run->scratch)) {

@@ -231,6 +231,8 @@ int command_serve(int count, char **arguments)
     struct host host = {0};
     int64_t began_ns = clock_monotonic_ns();
     int code = command_parse(count, arguments, "c", usage, &options);
+    if (code < 0)
+        code = command_no_operand(&options, count, arguments, usage);
     if (code >= 0)
         return code;
     host.config = command_load_config(options.conf_folder, false);
