@@ -46,7 +46,8 @@ static char *host_url(const struct config *config, const char *url)
     return memory_format("http://%s", line[0] ? line : config->http.listen);
 }
 
-json_t *client_ask(const struct config *config, const char *url, const char *method, const char *path, long *status, struct error *error)
+json_t *client_ask(const struct config *config, const char *url, const char *method, const char *path, long *status,
+                   struct error *error)
 {
     struct answer answer = {NULL, 0};
     char *base = host_url(config, url);
@@ -71,10 +72,12 @@ json_t *client_ask(const struct config *config, const char *url, const char *met
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
     json_t *value = NULL;
     if (code != CURLE_OK)
-        error_set(error, "host_unreachable", true, "no host answers at %s: %s; start one with: exportd serve, or name another with --url", base,
+        error_set(error, "host_unreachable", true,
+                  "no host answers at %s: %s; start one with: exportd serve, or name another with --url", base,
                   cause[0] ? cause : curl_easy_strerror(code));
     else if (!(value = json_loadb(answer.text ? answer.text : "", answer.length, 0, NULL)))
-        error_set(error, "host_unreachable", false, "what answers at %s isn't exportd; name the host with --url", base);
+        error_set(error, "host_unreachable", false, "what answers at %s isn't exportd; name the host with --url",
+                  base);
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
     free(answer.text);
@@ -83,7 +86,8 @@ json_t *client_ask(const struct config *config, const char *url, const char *met
     return value;
 }
 
-json_t *client_ask_or_explain(const struct command_options *options, const char *method, const char *path, int *exit_code)
+json_t *client_ask_or_explain(const struct command_options *options, const char *method, const char *path,
+                              int *exit_code)
 {
     struct error error = {0};
     long status = 0;

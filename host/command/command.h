@@ -1,6 +1,7 @@
 /*
- * command/command.h: the commands, and what they share. A command's function gets the arguments from its own name on, and returns the
- * program's exit code: 0 done, 1 the job failed or a check found errors, 2 wrong use or configuration.
+ * command/command.h: the commands, and what they share. A command's function gets the arguments from its own name on,
+ * and returns the program's exit code: 0 done, 1 the job failed or a check found errors, 2 wrong use or
+ * configuration.
  */
 #ifndef EXPORTD_COMMAND_COMMAND_H
 #define EXPORTD_COMMAND_COMMAND_H
@@ -36,19 +37,20 @@ struct command_options {
     int first_operand;
 };
 
-/* known: the letters of the options that this command takes: c, j (--json), u (--url), d (--dead), s (--state), r (--route), n (--limit).
- * Returns -1 to go on, or an exit code. usage: printed for -h and for mistakes. */
+/* known: the letters of the options that this command takes: c, j (--json), u (--url), d (--dead), s (--state), r
+ * (--route), n (--limit). Returns -1 to go on, or an exit code. usage: printed for -h and for mistakes. */
 int command_parse(int count, char **arguments, const char *known, const char *usage, struct command_options *options);
 
 /* For a command without operands: -1 to go on, or an exit code. */
 int command_no_operand(const struct command_options *options, int count, char **arguments, const char *usage);
 
-/* Says what is wrong with the option that getopt_long() stopped at: it returned letter, ? or :, for an option string that begins with a
- * colon, and opterr was 0. */
+/* Says what is wrong with the option that getopt_long() stopped at: it returned letter, ? or :, for an option string
+ * that begins with a colon, and opterr was 0. */
 struct option;
 void command_option_mistake(const char *command, int letter, char **arguments, const struct option *options);
 
-/* Loads the configuration (the folder given, else the installed one where it exists) and prints its problems. NULL: exit with 2. */
+/* Loads the configuration (the folder given, else the installed one where it exists) and prints its problems. NULL:
+ * exit with 2. */
 struct config *command_load_config(const char *folder, bool quiet_warnings);
 
 /* Prints problems on standard error, each as place: [warning:] message. */
@@ -60,11 +62,14 @@ void command_print_error(const struct error *error);
 /* A copy of a stranger's text that can be shown on a terminal: one line, no escapes. */
 char *command_printable(const char *text);
 
-/* client.c: asks the running host over HTTP. Returns the parsed answer (new) and its status, or NULL with error set. */
-json_t *client_ask(const struct config *config, const char *url, const char *method, const char *path, long *status, struct error *error);
+/* client.c: asks the running host over HTTP. Returns the parsed answer (new) and its status, or NULL with error set.
+ */
+json_t *client_ask(const struct config *config, const char *url, const char *method, const char *path, long *status,
+                   struct error *error);
 
 /* The same, for commands: prints the problem that the host answered. NULL: exit with *exit_code. */
-json_t *client_ask_or_explain(const struct command_options *options, const char *method, const char *path, int *exit_code);
+json_t *client_ask_or_explain(const struct command_options *options, const char *method, const char *path,
+                              int *exit_code);
 
 /* table.c: an aligned table on standard output; plain where it isn't a terminal too. */
 struct table;

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "usage: exportd deliveries [-c DIR] [--url URL] [--json] [--state STATE | --dead]\n"
-                            "       exportd deliveries [-c DIR] [--url URL] retry ID…\n"
-                            "\n"
-                            "Lists callbacks, or sends some again. STATE: waiting, delivered, dead. --dead: those that were given up.\n";
+static const char usage[] =
+    "usage: exportd deliveries [-c DIR] [--url URL] [--json] [--state STATE | --dead]\n"
+    "       exportd deliveries [-c DIR] [--url URL] retry ID…\n"
+    "\n"
+    "Lists callbacks, or sends some again. STATE: waiting, delivered, dead. --dead: those that were given up.\n";
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -46,11 +47,13 @@ static void print_table(const json_t *deliveries)
     struct table *table = table_new(heads, 7);
     size_t index;
     json_t *delivery;
-    json_array_foreach(deliveries, index, delivery) {
+    json_array_foreach(deliveries, index, delivery)
+    {
         char attempts[32];
         snprintf(attempts, sizeof attempts, "%d", (int)json_integer_value(json_object_get(delivery, "attempts")));
-        const char *cells[] = {text_of(delivery, "id"),  text_of(delivery, "jobId"), text_of(delivery, "status"), attempts,
-                               text_of(delivery, "nextAt"), text_of(delivery, "url"), text_of(delivery, "lastError")};
+        const char *cells[] = {
+            text_of(delivery, "id"),     text_of(delivery, "jobId"), text_of(delivery, "status"),   attempts,
+            text_of(delivery, "nextAt"), text_of(delivery, "url"),   text_of(delivery, "lastError")};
         table_add(table, cells);
     }
     table_print(table, stdout);

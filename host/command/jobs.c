@@ -25,7 +25,8 @@ static void print_table(const json_t *jobs)
     struct table *table = table_new(heads, 6);
     size_t index;
     json_t *job;
-    json_array_foreach(jobs, index, job) {
+    json_array_foreach(jobs, index, job)
+    {
         char attempts[32], status[64];
         snprintf(attempts, sizeof attempts, "%d/%d", (int)json_integer_value(json_object_get(job, "attempts")),
                  (int)json_integer_value(json_object_get(job, "maxAttempts")));
@@ -34,8 +35,8 @@ static void print_table(const json_t *jobs)
             snprintf(status, sizeof status, "%s %.0f %%", text_of(job, "status"), json_number_value(progress) * 100);
         else
             snprintf(status, sizeof status, "%s", text_of(job, "status"));
-        const char *cells[] = {text_of(job, "jobId"), text_of(job, "route"), status, attempts, text_of(job, "createdAt"),
-                               text_of(job, "error")};
+        const char *cells[] = {text_of(job, "jobId"),     text_of(job, "route"), status, attempts,
+                               text_of(job, "createdAt"), text_of(job, "error")};
         table_add(table, cells);
     }
     table_print(table, stdout);
@@ -46,17 +47,20 @@ static char *list_path(const struct command_options *options)
 {
     char *route = options->route ? artifact_url_segment(options->route) : NULL;
     const char *state = options->dead ? "failed" : options->state;
-    char *path = memory_format("/jobs?limit=%s%s%s%s%s", options->limit ? options->limit : "50", state ? "&state=" : "", state ? state : "",
-                               route ? "&route=" : "", route ? route : "");
+    char *path =
+        memory_format("/jobs?limit=%s%s%s%s%s", options->limit ? options->limit : "50", state ? "&state=" : "",
+                      state ? state : "", route ? "&route=" : "", route ? route : "");
     free(route);
     return path;
 }
 
 int command_jobs(int count, char **arguments)
 {
-    static const char usage[] = "usage: exportd jobs [-c DIR] [--url URL] [--json] [--state STATE | --dead] [--route ROUTE] [--limit N] [ID]\n"
+    static const char usage[] = "usage: exportd jobs [-c DIR] [--url URL] [--json] [--state STATE | --dead] [--route "
+                                "ROUTE] [--limit N] [ID]\n"
                                 "\n"
-                                "Lists the host's newest jobs, or shows one. STATE: pending, running, completed, failed, cancelled. --dead: those\n"
+                                "Lists the host's newest jobs, or shows one. STATE: pending, running, completed, "
+                                "failed, cancelled. --dead: those\n"
                                 "that failed for good; `exportd retry ID` runs one again.\n";
     struct command_options options;
     int code = command_parse(count, arguments, "cjudsrn", usage, &options);
@@ -78,7 +82,8 @@ int command_jobs(int count, char **arguments)
     return 0;
 }
 
-static int change(int count, char **arguments, const char *usage, const char *method, const char *suffix, const char *done)
+static int change(int count, char **arguments, const char *usage, const char *method, const char *suffix,
+                  const char *done)
 {
     struct command_options options;
     int code = command_parse(count, arguments, "cju", usage, &options);
@@ -107,16 +112,18 @@ static int change(int count, char **arguments, const char *usage, const char *me
 
 int command_cancel(int count, char **arguments)
 {
-    return change(count, arguments,
-                  "usage: exportd cancel [-c DIR] [--url URL] [--json] ID…\n\n"
-                  "Cancels jobs. One that waits ends at once; one that runs is asked to stop, and killed if it doesn't.\n",
-                  "DELETE", "", "cancelled");
+    return change(
+        count, arguments,
+        "usage: exportd cancel [-c DIR] [--url URL] [--json] ID…\n\n"
+        "Cancels jobs. One that waits ends at once; one that runs is asked to stop, and killed if it doesn't.\n",
+        "DELETE", "", "cancelled");
 }
 
 int command_retry(int count, char **arguments)
 {
-    return change(count, arguments,
-                  "usage: exportd retry [-c DIR] [--url URL] [--json] ID…\n\n"
-                  "Runs failed or cancelled jobs again, from their first attempt. Their callers get a new callback.\n",
-                  "POST", "/retry", "waiting again");
+    return change(
+        count, arguments,
+        "usage: exportd retry [-c DIR] [--url URL] [--json] ID…\n\n"
+        "Runs failed or cancelled jobs again, from their first attempt. Their callers get a new callback.\n",
+        "POST", "/retry", "waiting again");
 }

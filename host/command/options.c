@@ -26,17 +26,23 @@ void command_option_mistake(const char *command, int letter, char **arguments, c
         for (; options[count].name && count < sizeof names / sizeof names[0]; count++)
             names[count] = options[count].name;
         const char *nearest = config_nearest(name, names, count);
-        fprintf(stderr, "exportd %s: there is no option --%s%s%s%s\n", command, name, nearest ? "; did you mean --" : "", nearest ? nearest : "",
-                nearest ? "?" : "");
+        fprintf(stderr, "exportd %s: there is no option --%s%s%s%s\n", command, name,
+                nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "");
     }
 }
 
 int command_parse(int count, char **arguments, const char *known, const char *usage, struct command_options *options)
 {
     static const struct option long_options[] = {
-        {"conf", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},        {"url", required_argument, NULL, 'u'},
-        {"dead", no_argument, NULL, 'd'},       {"state", required_argument, NULL, 's'}, {"route", required_argument, NULL, 'r'},
-        {"limit", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+        {"conf", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"url", required_argument, NULL, 'u'},
+        {"dead", no_argument, NULL, 'd'},
+        {"state", required_argument, NULL, 's'},
+        {"route", required_argument, NULL, 'r'},
+        {"limit", required_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     memset(options, 0, sizeof *options);
     optind = 1;

@@ -48,7 +48,8 @@ static void print_failures(const struct catalog *catalog)
 
 int command_plugins(int count, char **arguments)
 {
-    static const char usage[] = "usage: exportd plugins [-c DIR] [--json]\n\nLists the plugins, their routes, and those that can't be used.\n";
+    static const char usage[] = "usage: exportd plugins [-c DIR] [--json]\n\nLists the plugins, their routes, and "
+                                "those that can't be used.\n";
     struct command_options options;
     struct config_problems problems = {0};
     struct config *config;
@@ -71,8 +72,8 @@ int command_plugins(int count, char **arguments)
         for (size_t i = 0; i < catalog->plugin_count; i++) {
             const struct plugin *plugin = catalog->plugins[i];
             char *routes = routes_text(catalog, plugin);
-            const char *cells[] = {plugin->name, text_of(plugin->manifest, "version"), routes, plugin->enabled ? "yes" : "no",
-                                   text_of(plugin->manifest, "summary")};
+            const char *cells[] = {plugin->name, text_of(plugin->manifest, "version"), routes,
+                                   plugin->enabled ? "yes" : "no", text_of(plugin->manifest, "summary")};
             table_add(table, cells);
             free(routes);
         }
@@ -93,8 +94,8 @@ static void print_schema_option(const char *name, const json_t *schema, int inde
     const json_t *fallback = json_object_get(schema, "default");
     char *choices_text = choices ? json_dumps(choices, JSON_COMPACT) : NULL;
     char *default_text = fallback ? json_dumps(fallback, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    printf("%*s%-20s %s%s%s%s%s\n", indent, "", name, text_of(schema, "type"), choices_text ? " " : "", choices_text ? choices_text : "",
-           default_text ? ", default " : "", default_text ? default_text : "");
+    printf("%*s%-20s %s%s%s%s%s\n", indent, "", name, text_of(schema, "type"), choices_text ? " " : "",
+           choices_text ? choices_text : "", default_text ? ", default " : "", default_text ? default_text : "");
     if (text_of(schema, "description")[0])
         printf("%*s%-20s %s\n", indent, "", "", text_of(schema, "description"));
     free(choices_text);
@@ -109,14 +110,16 @@ static void print_routes(const struct catalog *catalog, const struct plugin *plu
             continue;
         printf("\nroute %s\n    %s\n", route->name, route->summary);
         if (route->option)
-            printf("    taken where \"task\" is \"%s\" and \"%s\" is \"%s\"\n", route->task, route->option, route->value);
+            printf("    taken where \"task\" is \"%s\" and \"%s\" is \"%s\"\n", route->task, route->option,
+                   route->value);
         if (route->needs_repro)
             printf("    needs a repro\n");
         const char *name;
         json_t *schema;
         json_t *properties = json_object_get(route->schema, "properties");
         bool first = true;
-        json_object_foreach(properties, name, schema) {
+        json_object_foreach(properties, name, schema)
+        {
             if (route->option && strcmp(name, route->option) == 0)
                 continue;
             if (first)
@@ -135,7 +138,8 @@ static void print_settings(const struct plugin *plugin)
     json_t *option;
     if (json_array_size(options) > 0)
         printf("\nkeys of [plugin %s] in conf.d, beside those of every plugin:\n", plugin->name);
-    json_array_foreach(options, index, option) {
+    json_array_foreach(options, index, option)
+    {
         json_int_t type = json_integer_value(json_object_get(option, "type"));
         printf("        %-20s %s%s%s%s\n", text_of(option, "name"), type >= 0 && type < 6 ? types[type] : "text",
                text_of(option, "default")[0] ? ", default " : "", text_of(option, "default"),
@@ -156,13 +160,13 @@ static void print_plugin(const struct catalog *catalog, const struct plugin *plu
 {
     const struct config_worker *settings = plugin->settings;
     printf("%s %s\n%s\n\n", plugin->name, text_of(plugin->manifest, "version"), text_of(plugin->manifest, "summary"));
-    printf("%-10s%s\n%-10s%s\n%-10s%s\n", "file", plugin->path, "licence", text_of(plugin->manifest, "licence"), "SDK",
-           text_of(plugin->manifest, "sdk"));
+    printf("%-10s%s\n%-10s%s\n%-10s%s\n", "file", plugin->path, "licence", text_of(plugin->manifest, "licence"),
+           "SDK", text_of(plugin->manifest, "sdk"));
     print_list("asks for", json_object_get(plugin->manifest, "grants"));
     print_list("secrets", json_object_get(plugin->manifest, "secrets"));
-    printf("%-10snetwork %s, exec %s, memory %lld MB, timeout %g s, workers %d%s\n", "granted", settings->network ? "yes" : "no",
-           settings->exec ? "yes" : "no", (long long)(settings->memory_bytes >> 20), (double)settings->timeout_ms / 1000,
-           (int)settings->workers, plugin->enabled ? "" : ", DISABLED");
+    printf("%-10snetwork %s, exec %s, memory %lld MB, timeout %g s, workers %d%s\n", "granted",
+           settings->network ? "yes" : "no", settings->exec ? "yes" : "no", (long long)(settings->memory_bytes >> 20),
+           (double)settings->timeout_ms / 1000, (int)settings->workers, plugin->enabled ? "" : ", DISABLED");
     print_routes(catalog, plugin);
     print_settings(plugin);
 }
@@ -186,13 +190,15 @@ int command_inspect(int count, char **arguments)
     struct catalog *catalog = load(&options, &config, is_file ? name : NULL, &problems);
     if (!catalog)
         return EXIT_WRONG_USE;
-    const struct plugin *plugin = is_file ? (catalog->plugin_count ? catalog->plugins[0] : NULL) : catalog_plugin(catalog, name);
+    const struct plugin *plugin =
+        is_file ? (catalog->plugin_count ? catalog->plugins[0] : NULL) : catalog_plugin(catalog, name);
     code = 0;
     if (plugin && options.json) {
         json_t *all = catalog_to_json(catalog);
         size_t index;
         json_t *object;
-        json_array_foreach(json_object_get(all, "plugins"), index, object) {
+        json_array_foreach(json_object_get(all, "plugins"), index, object)
+        {
             if (strcmp(text_of(object, "name"), plugin->name) == 0)
                 json_dumpf(object, stdout, JSON_INDENT(2));
         }
@@ -204,7 +210,8 @@ int command_inspect(int count, char **arguments)
         if (is_file)
             print_failures(catalog);
         else
-            fprintf(stderr, "exportd: there is no plugin \"%s\" in %s; exportd plugins lists them\n", name, config->host.plugins);
+            fprintf(stderr, "exportd: there is no plugin \"%s\" in %s; exportd plugins lists them\n", name,
+                    config->host.plugins);
         code = EXIT_JOB_FAILED;
     }
     config_problems_clear(&problems);
@@ -213,13 +220,15 @@ int command_inspect(int count, char **arguments)
     return code;
 }
 
-static void check_sections(const struct config *config, const struct catalog *catalog, struct config_problems *problems)
+static void check_sections(const struct config *config, const struct catalog *catalog,
+                           struct config_problems *problems)
 {
     for (size_t i = 0; i < config->plugin_count; i++) {
         const struct config_plugin *section = &config->plugins[i];
         if (!section->place || catalog_plugin(catalog, section->name))
             continue;
-        config_problems_add(problems, true, section->place, "[plugin %s]: there is no such plugin in %s; install it, or remove the section",
+        config_problems_add(problems, true, section->place,
+                            "[plugin %s]: there is no such plugin in %s; install it, or remove the section",
                             section->name, config->host.plugins);
     }
     for (size_t i = 0; i < config->route_count; i++) {
@@ -234,8 +243,9 @@ static void check_sections(const struct config *config, const struct catalog *ca
 
 int command_check(int count, char **arguments)
 {
-    static const char usage[] = "usage: exportd check [-c DIR] [--json]\n\n"
-                                "Finds every mistake in the configuration, the environment and the plugins. Exit: 0 none, 1 some.\n";
+    static const char usage[] =
+        "usage: exportd check [-c DIR] [--json]\n\n"
+        "Finds every mistake in the configuration, the environment and the plugins. Exit: 0 none, 1 some.\n";
     struct command_options options;
     struct config_problems problems = {0};
     struct config *config = NULL;
@@ -258,13 +268,15 @@ int command_check(int count, char **arguments)
     if (error_is_set(&error))
         config_problems_add(&problems, false, "plugins", "%s", error.message);
     if (catalog && catalog->sandbox_known && (catalog->landlock_abi == 0 || !catalog->seccomp))
-        config_problems_add(&problems, config->host.sandbox != CONFIG_SANDBOX_REQUIRED, "sandbox", "this kernel has no %s%s",
-                            catalog->landlock_abi == 0 ? "Landlock" : "seccomp filters",
-                            config->host.sandbox == CONFIG_SANDBOX_REQUIRED ? ", and [host] sandbox is required" : "");
+        config_problems_add(&problems, config->host.sandbox != CONFIG_SANDBOX_REQUIRED, "sandbox",
+                            "this kernel has no %s%s", catalog->landlock_abi == 0 ? "Landlock" : "seccomp filters",
+                            config->host.sandbox == CONFIG_SANDBOX_REQUIRED ? ", and [host] sandbox is required"
+                                                                            : "");
     if (options.json) {
         json_t *list = json_array();
         for (size_t i = 0; i < problems.count; i++)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "level", problems.items[i].warning ? "warning" : "error", "place",
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "level",
+                                                  problems.items[i].warning ? "warning" : "error", "place",
                                                   problems.items[i].place, "message", problems.items[i].message));
         json_dumpf(list, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -272,8 +284,8 @@ int command_check(int count, char **arguments)
     } else {
         command_print_problems(&problems, true);
         if (problems.errors == 0 && catalog)
-            printf("ok: %zu plugins, %zu routes; sandbox: Landlock %s, seccomp %s\n", catalog->plugin_count, catalog->route_count,
-                   catalog->landlock_abi ? "yes" : "no", catalog->seccomp ? "yes" : "no");
+            printf("ok: %zu plugins, %zu routes; sandbox: Landlock %s, seccomp %s\n", catalog->plugin_count,
+                   catalog->route_count, catalog->landlock_abi ? "yes" : "no", catalog->seccomp ? "yes" : "no");
     }
     code = problems.errors > 0 ? EXIT_JOB_FAILED : 0;
     config_problems_clear(&problems);

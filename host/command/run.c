@@ -1,5 +1,6 @@
 /*
- * exportd run ROUTE: one job, here and now: no server, no store, no configuration needed. The worker and its sandbox are the same.
+ * exportd run ROUTE: one job, here and now: no server, no store, no configuration needed. The worker and its sandbox
+ * are the same.
  */
 #include "artifact/artifact.h"
 #include "base/log.h"
@@ -16,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,8 +52,8 @@ struct run {
     struct job *job;
     struct worker_spec spec;
     struct worker_process *worker;
-    char *scratch;      /* a folder of this run's own */
-    char *output;       /* absolute */
+    char *scratch; /* a folder of this run's own */
+    char *output;  /* absolute */
     json_t *result;
     struct error error;
     bool finished, bar_shown;
@@ -60,6 +62,21 @@ struct run {
 static bool bar_is_wanted(const struct run *run)
 {
     return !run->quiet && isatty(STDERR_FILENO);
+}
+
+/* How much of a text of these bytes fits beside the bar, without a character cut in two. */
+static int fitting(const char *text, int bar_columns)
+{
+    struct winsize size;
+    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    int room = columns - bar_columns;
+    if (room <= 0)
+        return 0;
+    if (strlen(text) <= (size_t)room)
+        return (int)strlen(text);
+    while (room > 0 && ((unsigned char)text[room] & 0xc0) == 0x80)
+        room--;
+    return room;
 }
 
 static void show_bar(struct run *run, double fraction, const char *stage)
@@ -76,7 +93,10 @@ static void show_bar(struct run *run, double fraction, const char *stage)
         length += strlen(cell);
     }
     bar[length] = '\0';
-    fprintf(stderr, "\r\033[K%s %3.0f %%  %.60s", bar, fraction * 100, stage);
+    char *text = command_printable(stage);
+    fprintf(stderr, "\r\033[K%s %3.0f %%  %.*s", bar, fraction * 100, text ? fitting(text, WIDTH + 9) : 0,
+            text ? text : "");
+    free(text);
     run->bar_shown = true;
 }
 
@@ -92,9 +112,11 @@ static void on_ready(void *client, struct worker_process *worker, json_t *manife
     struct run *run = client;
     (void)worker;
     (void)manifest;
-    bool whole = json_integer_value(json_object_get(sandbox, "landlock")) > 0 && json_is_true(json_object_get(sandbox, "seccomp"));
+    bool whole = json_integer_value(json_object_get(sandbox, "landlock")) > 0 &&
+                 json_is_true(json_object_get(sandbox, "seccomp"));
     if (run->spec.sandbox && !whole && run->config->host.sandbox == CONFIG_SANDBOX_REQUIRED)
-        worker_process_interrupt(worker, "sandbox_missing", false, "this kernel lacks a part of the sandbox, and [host] sandbox is required");
+        worker_process_interrupt(worker, "sandbox_missing", false,
+                                 "this kernel lacks a part of the sandbox, and [host] sandbox is required");
 }
 
 static void on_refused(void *client, struct worker_process *worker, const struct error *error)
@@ -120,6 +142,16 @@ static void on_progress(void *client, struct worker_process *worker, double frac
     show_bar(client, fraction, stage);
 }
 
+/* Among the host's artifacts a file is the host's alone; here it is the user's, with the rights that any new file
+ * has. */
+static void give_usual_rights(const char *path)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    if (chmod(path, 0666 & ~mask) != 0)
+        log_write(LOG_LEVEL_WARNING, "run", NULL, "%s: its rights can't be set: %s", path, strerror(errno));
+}
+
 /* Files go into a folder beside their place first, so that one that exists is replaced whole or not at all. */
 static void take_artifacts(struct run *run, const struct worker_outcome *outcome)
 {
@@ -131,12 +163,15 @@ static void take_artifacts(struct run *run, const struct worker_outcome *outcome
     json_t *taken = artifact_collect(outcome->folder, outcome->artifacts, staging, base_url, &limits, &run->error);
     size_t index;
     json_t *artifact;
-    json_array_foreach(taken, index, artifact) {
+    json_array_foreach(taken, index, artifact)
+    {
         const char *name = json_string_value(json_object_get(artifact, "name"));
         char *from = memory_format("%s/%s", staging, name);
         char *to = memory_format("%s/%s", run->output, name);
         if (rename(from, to) != 0)
             error_set(&run->error, "output_failed", false, "%s can't be written: %s", to, strerror(errno));
+        else
+            give_usual_rights(to);
         free(from);
         free(to);
     }
@@ -195,8 +230,9 @@ static void on_signal(uv_signal_t *handle, int number)
 static int parse_arguments(struct run *run, int count, char **arguments)
 {
     static const struct option long_options[] = {
-        {"repro", required_argument, NULL, 'r'},  {"data", required_argument, NULL, 'd'}, {"option", required_argument, NULL, 'O'},
-        {"output", required_argument, NULL, 'o'}, {"conf", required_argument, NULL, 'c'}, {"quiet", no_argument, NULL, 'q'},
+        {"repro", required_argument, NULL, 'r'},  {"data", required_argument, NULL, 'd'},
+        {"option", required_argument, NULL, 'O'}, {"output", required_argument, NULL, 'o'},
+        {"conf", required_argument, NULL, 'c'},   {"quiet", no_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     optind = 1;
@@ -265,7 +301,8 @@ static json_t *read_json_file(const char *path, int64_t max_bytes, struct error 
     if (ferror(file))
         error_set(error, "repro_not_found", false, "it can't be read: %s", strerror(errno));
     else if ((int64_t)length > max_bytes)
-        error_set(error, "repro_too_large", false, "more than %lld bytes; raise [repros] max_bytes", (long long)max_bytes);
+        error_set(error, "repro_too_large", false, "more than %lld bytes; raise [repros] max_bytes",
+                  (long long)max_bytes);
     else
         value = request_parse(text, length, 64, error);
     if (!value)
@@ -276,7 +313,8 @@ static json_t *read_json_file(const char *path, int64_t max_bytes, struct error 
     return value;
 }
 
-/* An option's text becomes what its schema asks for; what can't be that stays text, and the schema's own check says so. */
+/* An option's text becomes what its schema asks for; what can't be that stays text, and the schema's own check says
+ * so. */
 static json_t *option_value(const json_t *schema, const char *text)
 {
     const char *type = json_string_value(json_object_get(schema, "type"));
@@ -302,7 +340,8 @@ static int add_options(struct run *run, const struct route *route, json_t *data)
     for (int i = 0; i < run->option_count; i++) {
         const char *equals = strchr(run->options[i], '=');
         if (!equals || equals == run->options[i])
-            return error_set(&run->error, "options_invalid", false, "--option %s: must be NAME=VALUE", run->options[i]);
+            return error_set(&run->error, "options_invalid", false, "--option %s: must be NAME=VALUE",
+                             run->options[i]);
         char *name = memory_bytes(run->options[i], (size_t)(equals - run->options[i]));
         json_t *value = option_value(json_object_get(properties, name), equals + 1);
         if (!value || json_object_set_new(data, name, value) != 0)
@@ -315,17 +354,22 @@ static int add_options(struct run *run, const struct route *route, json_t *data)
 static int make_job(struct run *run)
 {
     const struct config *config = run->config;
-    json_t *data = run->data_text ? request_parse(run->data_text, strlen(run->data_text), config->http.max_json_depth, &run->error) : json_object();
+    json_t *data = run->data_text ? request_parse(run->data_text, strlen(run->data_text), config->http.max_json_depth,
+                                                  &run->error)
+                                  : json_object();
     if (error_is_set(&run->error))
         error_prefix(&run->error, "--data: ");
     else if (!json_is_object(data))
         error_set(&run->error, "request_invalid", false, "--data: must be a JSON object");
     run->route = error_is_set(&run->error) ? NULL : catalog_route(run->catalog, run->route_name, data, &run->error);
-    json_t *repro = run->route && run->repro_file ? read_json_file(run->repro_file, config->repros.max_bytes, &run->error) : NULL;
+    json_t *repro =
+        run->route && run->repro_file ? read_json_file(run->repro_file, config->repros.max_bytes, &run->error) : NULL;
     if (repro)
         json_object_set_new(data, "repro", repro);
-    if (run->route && run->route->needs_repro && !json_object_get(data, "repro") && !json_object_get(data, "repro_id"))
-        error_set(&run->error, "request_invalid", false, "%s needs a repro: give it with --repro FILE", run->route->name);
+    if (run->route && run->route->needs_repro && !json_object_get(data, "repro") &&
+        !json_object_get(data, "repro_id"))
+        error_set(&run->error, "request_invalid", false, "%s needs a repro: give it with --repro FILE",
+                  run->route->name);
     if (run->route && !error_is_set(&run->error) && add_options(run, run->route, data) == 0) {
         json_t *request = json_pack("{s:s, s:O}", "task", run->route->name, "data", data);
         const struct route *route = NULL;
@@ -346,7 +390,8 @@ static int make_folders(struct run *run)
     char path[PATH_MAX];
     const char *root = getenv("TMPDIR");
     if (mkdir(run->output_folder, 0777) != 0 && errno != EEXIST)
-        return error_set(&run->error, "output_failed", false, "-o %s can't be made: %s", run->output_folder, strerror(errno));
+        return error_set(&run->error, "output_failed", false, "-o %s can't be made: %s", run->output_folder,
+                         strerror(errno));
     struct stat status;
     if (!realpath(run->output_folder, path) || access(path, W_OK) != 0 || stat(path, &status) != 0)
         return error_set(&run->error, "output_failed", false, "-o %s: %s", run->output_folder, strerror(errno));
@@ -355,8 +400,8 @@ static int make_folders(struct run *run)
     run->output = memory_text(path);
     run->scratch = memory_format("%s/exportd-run-XXXXXX", root && *root ? root : "/tmp");
     if (!mkdtemp(run->scratch)) {
-        error_set(&run->error, "output_failed", false, "%s can't be made: %s; set TMPDIR to a folder that can be written", run->scratch,
-                  strerror(errno));
+        error_set(&run->error, "output_failed", false,
+                  "%s can't be made: %s; set TMPDIR to a folder that can be written", run->scratch, strerror(errno));
         free(run->scratch);
         run->scratch = NULL;
         return -1;
@@ -417,7 +462,8 @@ int command_run(int count, char **arguments)
     run.catalog = catalog_load(run.config, NULL, &problems, &run.error);
     if (run.catalog && make_job(&run) == 0 && run.route->plugin->enabled == false) {
         command_print_problems(&problems, true);
-        error_set(&run.error, "plugin_disabled", false, "the plugin %s is disabled in conf.d", run.route->plugin->name);
+        error_set(&run.error, "plugin_disabled", false, "the plugin %s is disabled in conf.d",
+                  run.route->plugin->name);
     }
     if (!error_is_set(&run.error) && make_folders(&run) == 0) {
         code = run_worker(&run) == 0 ? 0 : EXIT_JOB_FAILED;

@@ -125,14 +125,16 @@ static void on_stop(uv_signal_t *handle, int number)
 static int start(struct host *host, struct error *error)
 {
     const struct config *config = host->config;
-    struct store_options store_options = {.folder = config->host.state, .queue_limit = config->jobs.queue_limit, .create = true};
+    struct store_options store_options = {
+        .folder = config->host.state, .queue_limit = config->jobs.queue_limit, .create = true};
     host->store = store_open(&store_options, &host->loop, error);
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;
     int socket = http_listen(config->http.listen, &host->address, error);
     if (socket < 0)
         return -1;
-    host->public_url = config->http.public_url[0] ? memory_text(config->http.public_url) : memory_format("http://%s", host->address);
+    host->public_url =
+        config->http.public_url[0] ? memory_text(config->http.public_url) : memory_format("http://%s", host->address);
     host->outbox = outbox_new(&host->loop, config, host->store, error);
     if (!host->outbox) {
         close(socket);
@@ -179,8 +181,10 @@ static int check_sandbox(const struct host *host, struct error *error)
         return 0;
     const char *lacking = catalog->landlock_abi == 0 ? "Landlock, so plugins can read files" : "seccomp filters";
     if (required)
-        return error_set(error, "sandbox_missing", false,
-                         "this kernel has no %s, and [host] sandbox is required; use a newer kernel, or set sandbox = auto", lacking);
+        return error_set(
+            error, "sandbox_missing", false,
+            "this kernel has no %s, and [host] sandbox is required; use a newer kernel, or set sandbox = auto",
+            lacking);
     log_write(LOG_LEVEL_WARNING, "sandbox", NULL, "this kernel has no %s", lacking);
     return 0;
 }
@@ -192,8 +196,9 @@ static void report(const struct host *host, int64_t began_ns)
         log_write(LOG_LEVEL_ERROR, "plugin", NULL, "%s", catalog->failures[i].error.message);
     if (!host->config->webhook.secret[0])
         log_write(LOG_LEVEL_WARNING, "delivery", NULL, "callbacks go unsigned: set [webhook] secret");
-    log_write(LOG_LEVEL_INFO, "host", NULL, "ready at http://%s after %.0f ms: %zu plugins, %zu routes", host->address,
-              (double)(clock_monotonic_ns() - began_ns) / 1e6, catalog->plugin_count, catalog->route_count);
+    log_write(LOG_LEVEL_INFO, "host", NULL, "ready at http://%s after %.0f ms: %zu plugins, %zu routes",
+              host->address, (double)(clock_monotonic_ns() - began_ns) / 1e6, catalog->plugin_count,
+              catalog->route_count);
 }
 
 /* A descriptor for each caller and three for each worker: as many as the system lets this process have. */
@@ -224,7 +229,8 @@ static void free_host(struct host *host)
 int command_serve(int count, char **arguments)
 {
     static const char usage[] = "usage: exportd serve [-c DIR]\n\n"
-                                "Starts the host: takes jobs at [http] listen and runs them in worker processes. SIGTERM ends it in good order.\n";
+                                "Starts the host: takes jobs at [http] listen and runs them in worker processes. "
+                                "SIGTERM ends it in good order.\n";
     struct command_options options;
     struct error error = {0};
     struct config_problems problems = {0};
