@@ -265,6 +265,14 @@ int sqlite_get(struct sqlite_store *store, struct store_op *op, struct error *er
     "body_hash"                                                                                                      \
     " FROM jobs "
 
+/* The last to end come first; a page goes on behind the place that the job ?1 has in that order. state >= 2: SQLite
+ * takes the partial index only where its condition is repeated. */
+#define FINISHED(state)                                                                                              \
+    "INDEXED BY jobs_finished WHERE state = " state " AND state >= 2 AND (?2 IS NULL OR route = ?2)"                 \
+    " AND (finished_at, sequence) < (CASE WHEN ?1 = 9223372036854775807 THEN ?1"                                     \
+    " ELSE coalesce((SELECT finished_at FROM jobs cursor WHERE cursor.sequence = ?1), 0) END, ?1)"                   \
+    " ORDER BY finished_at DESC, sequence DESC LIMIT ?3"
+
 int sqlite_list(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
     /* Each state has an index of its own to walk; without one, the newest come first by their number. */
@@ -274,15 +282,9 @@ int sqlite_list(struct sqlite_store *store, struct store_op *op, struct error *e
         [JOB_RUNNING] =
             LIST_COLUMNS "INDEXED BY jobs_running WHERE state = 1 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
                          " ORDER BY sequence DESC LIMIT ?3",
-        [JOB_COMPLETED] = LIST_COLUMNS
-        "INDEXED BY jobs_finished WHERE state = 2 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-        " ORDER BY finished_at DESC LIMIT ?3",
-        [JOB_FAILED] = LIST_COLUMNS
-        "INDEXED BY jobs_finished WHERE state = 3 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-        " ORDER BY finished_at DESC LIMIT ?3",
-        [JOB_CANCELLED] = LIST_COLUMNS
-        "INDEXED BY jobs_finished WHERE state = 4 AND state >= 2 AND sequence < ?1 AND (?2 IS NULL OR route = ?2)"
-        " ORDER BY finished_at DESC LIMIT ?3",
+        [JOB_COMPLETED] = LIST_COLUMNS FINISHED("2"),
+        [JOB_FAILED] = LIST_COLUMNS FINISHED("3"),
+        [JOB_CANCELLED] = LIST_COLUMNS FINISHED("4"),
     };
     static const char any[] =
         LIST_COLUMNS "WHERE sequence < ?1 AND (?2 IS NULL OR route = ?2) ORDER BY sequence DESC LIMIT ?3";

@@ -290,3 +290,20 @@ test('repros are found by id in the folder that conf.d names', async t => {
   const outside = await host.runJob({ task: 'report', data: { format: 'json', repro_id: '../package' } });
   assert.equal(outside.errorCode, 'repro_not_found');
 });
+
+test('pages of jobs show each once, also where they ended in another order than they came', async t => {
+  const host = await startHost(t, { plugins });
+  await host.process_({ jobId: 'slow', task: 'pause_ms', data: { ms: 700 } });
+  const wanted = Array.from({ length: 25 }, (_, i) => `quick-${i}`);
+  for (const jobId of wanted) await host.process_({ jobId, task: 'noop' });
+  for (const id of ['slow', ...wanted]) await host.finished(id);
+  for (const query of ['', '&state=completed', '&state=completed&route=noop']) {
+    const seen = [];
+    for (let path = `/jobs?limit=4${query}`; path;) {
+      const { json } = await host.get(path);
+      seen.push(...json.jobs.map(job => job.jobId));
+      path = json.next && `/jobs?limit=4${query}&before=${json.next}`;
+    }
+    assert.deepEqual(seen.sort(), [...wanted, ...query.endsWith('noop') ? [] : ['slow']].sort(), query);
+  }
+});
