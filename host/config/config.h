@@ -48,6 +48,7 @@ struct config_http {
     struct config_list hosts;  /* names that a Host header may carry besides loopback names, when there is no token */
     char *public_url;          /* how callers reach this host, for artifact URLs; empty: http://<listen> */
     int64_t max_body_bytes;    /* default 64M */
+    int64_t max_bodies_bytes;  /* all that are being received; default 512M */
     int64_t max_json_depth;    /* default 64 */
     int64_t max_connections;   /* default 1024 */
     int64_t timeout_ms;        /* an idle connection is closed after this; default 30s */

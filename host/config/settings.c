@@ -55,6 +55,8 @@ static const struct config_setting settings[] = {
      .default_text = "", .help = "How callers reach this host; artifact URLs begin with it. Empty: http://<listen>."},
     {HTTP(max_body_bytes), .key = "max_body", SIZE(KIB, GIB), .default_text = "64M",
      .help = "The largest body of a request; beyond it 413."},
+    {HTTP(max_bodies_bytes), .key = "max_bodies", SIZE(MIB, 64 * GIB), .default_text = "512M",
+     .help = "The bodies that are being received, all callers together; beyond it 503."},
     {HTTP(max_json_depth), .key = "max_json_depth", INTEGER(8, 2048), .default_text = "64",
      .help = "How deep the JSON of a request may be nested."},
     {HTTP(max_connections), .key = "max_connections", INTEGER(1, 65536), .default_text = "1024",

@@ -23,6 +23,7 @@ struct http_server {
     bool draining;
     struct http_request *waiting; /* those with a deadline */
     int event_streams;
+    int64_t body_bytes; /* in memory, of all requests */
     struct event_stream *streams;
     uint64_t requests;
     uint64_t answers[6]; /* by the status' first digit */
@@ -42,6 +43,7 @@ struct http_request {
     char *body;
     size_t body_length, body_size;
     bool body_too_large;
+    bool no_room;  /* for its body, among those of all callers */
     bool answered; /* status and response are set */
     bool suspended;
     bool parked;  /* suspended in this call of the handler, even where the answer came at once */
@@ -67,7 +69,8 @@ void reply_response(struct http_request *request, unsigned status,
 void reply_header(struct http_request *request, const char *name, const char *value); /* after a reply_ */
 
 /* server.c */
-void request_suspend(struct http_request *request); /* until a reply_: call before the callback can come */
+void request_drop_body(struct http_request *request); /* it was read: gives its memory back */
+void request_suspend(struct http_request *request);   /* until a reply_: call before the callback can come */
 bool request_is_gone(struct http_request *request); /* in a callback, first of all: true, and the request is freed */
 const char *request_query(struct http_request *request, const char *name, char *buffer,
                           size_t size);                           /* decoded, or NULL */

@@ -101,9 +101,7 @@ void handle_process(struct http_request *request)
     }
     json_t *body = request_parse(request->body ? request->body : "", request->body_length,
                                  context->config->http.max_json_depth, &error);
-    free(request->body);
-    request->body = NULL;
-    request->body_size = 0;
+    request_drop_body(request);
     struct job *job = body ? request_read(context->catalog, body, &route, &error) : NULL;
     json_decref(body);
     if (!job) {

@@ -180,23 +180,40 @@ static void check_length(struct http_request *request)
                       "the body is %.30s bytes, and the limit is %lld; raise [http] max_body", text, (long long)most);
 }
 
+void request_drop_body(struct http_request *request)
+{
+    request->server->body_bytes -= (int64_t)request->body_size;
+    free(request->body);
+    request->body = NULL;
+    request->body_size = 0;
+}
+
+/* Room for more, within what all bodies together may take. */
+static bool grow_body(struct http_request *request, size_t needed)
+{
+    size_t size = request->body_size ? request->body_size : 2048;
+    while (size < needed)
+        size *= 2;
+    int64_t more = (int64_t)(size - request->body_size);
+    if (request->server->body_bytes + more > request->server->context.config->http.max_bodies_bytes)
+        return false;
+    request->server->body_bytes += more;
+    request->body = memory_resized(request->body, size, 1);
+    request->body_size = size;
+    return true;
+}
+
 static bool take_body(struct http_request *request, const char *bytes, size_t length)
 {
     size_t most = (size_t)request->server->context.config->http.max_body_bytes;
-    if (request->body_too_large || request->body_length + length > most) {
-        request->body_too_large = true;
+    size_t needed = request->body_length + length + 1;
+    request->body_too_large = request->body_too_large || needed - 1 > most;
+    if (!request->body_too_large && !request->no_room && needed > request->body_size)
+        request->no_room = !grow_body(request, needed);
+    if (request->body_too_large || request->no_room) {
+        request_drop_body(request);
         request->body_length += length; /* counted, not kept */
-        free(request->body);
-        request->body = NULL;
-        request->body_size = 0;
         return request->body_length <= most * DISCARD_FACTOR;
-    }
-    if (request->body_length + length + 1 > request->body_size) {
-        size_t size = request->body_size ? request->body_size : 2048;
-        while (size < request->body_length + length + 1)
-            size *= 2;
-        request->body = memory_resized(request->body, size, 1);
-        request->body_size = size;
     }
     memcpy(request->body + request->body_length, bytes, length);
     request->body_length += length;
@@ -242,6 +259,11 @@ static enum MHD_Result on_request(void *client, struct MHD_Connection *connectio
         reply_problem(request, 413, "body_too_large",
                       "the body is larger than the limit of %lld bytes; raise [http] max_body",
                       (long long)server->context.config->http.max_body_bytes);
+    if (!request->answered && request->no_room) {
+        reply_problem(request, 503, "bodies_full",
+                      "the bodies that callers send just now take all of [http] max_bodies; try again");
+        reply_header(request, "Retry-After", "1");
+    }
     request->parked = false;
     if (!request->answered)
         request->handler(request);
@@ -254,7 +276,7 @@ static void free_request(struct http_request *request)
 {
     if (request->response)
         MHD_destroy_response(request->response);
-    free(request->body);
+    request_drop_body(request);
     free(request->path);
     free(request);
 }

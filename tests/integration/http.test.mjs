@@ -151,6 +151,26 @@ test('a body of 100 MB is refused at its head, chunked or not, and memory stays'
   if (!sanitized) assert.ok(residentKiB(host) - before < 8 << 10, `memory grew by ${residentKiB(host) - before} KiB`);
 });
 
+test('the bodies of all callers together have a limit', async t => {
+  const host = await startHost(t, { plugins, conf: { 'http.conf': '[http]\nmax_body = 1M\nmax_bodies = 2M\n' } });
+  const url = new URL(host.url);
+  const half = Buffer.alloc(900 << 10, ' ');
+  const slow = await Promise.all(Array.from({ length: 2 }, () => new Promise(done => {
+    const socket = net.connect(Number(url.port), url.hostname, () => {
+      socket.write(`POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${1 << 20}\r\n\r\n`);
+      socket.write(half, () => done(socket));
+    });
+  })));
+  const body = JSON.stringify({ task: 'echo', data: { x: 'x'.repeat(300 << 10) } });
+  const full = await until(async () => {
+    const answer = await host.request('POST', '/process', { body, headers: { 'content-type': 'application/json' } });
+    return answer.status === 503 && answer;
+  }, 'the limit');
+  assertProblem(full, 503, 'bodies_full');
+  for (const socket of slow) socket.destroy();
+  await until(async () => (await host.request('POST', '/process', { body, headers: { 'content-type': 'application/json' } })).status === 202, 'room again');
+});
+
 test('callers that break off, say nonsense or nothing leave the host as it was', async t => {
   const host = await startHost(t, { plugins, conf: { 'http.conf': '[http]\ntimeout = 1s\n' } });
   const url = new URL(host.url);
