@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -8,11 +10,13 @@ int error_set(struct error *error, const char *code, bool retryable, const char 
     if (!error || error->code[0])
         return -1;
     snprintf(error->code, sizeof error->code, "%s", code);
+    utf8_trim(error->code);
     error->retryable = retryable;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
+    utf8_trim(error->message);
     return -1;
 }
 
@@ -28,6 +32,7 @@ void error_prefix(struct error *error, const char *format, ...)
     if (length < 0 || (size_t)length >= sizeof message)
         return;
     snprintf(message + length, sizeof message - (size_t)length, "%s", error->message);
+    utf8_trim(message);
     memcpy(error->message, message, sizeof message);
 }
 

@@ -22,7 +22,7 @@ struct active {
     enum active_state state;
     bool cancelled;
     double fraction;
-    char stage[128];
+    char stage[WORKER_STAGE_MAX];
     int64_t started_ns;
     struct active *next; /* in the lane's queue */
     UT_hash_handle by_lease;

@@ -1,6 +1,8 @@
 #include "worker/internal.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ static void on_log(struct worker_process *worker, const char *payload, size_t le
         return;
     int level = payload[0] >= EXPORTD_DEBUG && payload[0] <= EXPORTD_ERROR ? payload[0] : EXPORTD_INFO;
     char text[2049];
-    snprintf(text, sizeof text, "%.*s", (int)(length - 1 < 2048 ? length - 1 : 2048), payload + 1);
+    utf8_copy(text, sizeof text, payload + 1, length - 1);
     worker->events->log(worker->client, worker, (enum exportd_log_level)level, text);
 }
 
@@ -26,9 +28,8 @@ static void on_progress(struct worker_process *worker, const char *payload, size
     memcpy(&fraction, payload, sizeof fraction);
     if (!(fraction >= 0 && fraction <= 1))
         return;
-    char stage[256];
-    size_t stage_length = length - sizeof fraction;
-    snprintf(stage, sizeof stage, "%.*s", (int)(stage_length < 200 ? stage_length : 200), payload + sizeof fraction);
+    char stage[WORKER_STAGE_MAX];
+    utf8_copy(stage, sizeof stage, payload + sizeof fraction, length - sizeof fraction);
     worker->events->progress(worker->client, worker, fraction, stage);
 }
 
@@ -47,6 +48,10 @@ static void on_ready(struct worker_process *worker, const char *payload, size_t 
 
 static void on_refused(struct worker_process *worker, const char *payload, size_t length)
 {
+    if (worker->state != STARTING) {
+        worker_condemn(worker, "worker_protocol", "took back that it was loaded");
+        return;
+    }
     json_t *refusal = json_loadb(payload, length, 0, NULL);
     const char *code = json_string_value(json_object_get(refusal, "code"));
     const char *message = json_string_value(json_object_get(refusal, "message"));
@@ -54,6 +59,7 @@ static void on_refused(struct worker_process *worker, const char *payload, size_
               message ? message : "the plugin can't be loaded");
     json_decref(refusal);
     worker->state = ENDING;
+    worker->kill_ns = clock_monotonic_ns() + worker->spec->grace_ms * 1000000;
     worker->events->refused(worker->client, worker, &worker->verdict);
 }
 

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#define WORKER_STAGE_MAX 201 /* of a progress' text, with its NUL */
+
 struct worker_process;
 
 /* What a worker is started with. Borrowed for as long as the worker lives. */

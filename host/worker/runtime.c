@@ -1,6 +1,7 @@
 #include "worker/runtime.h"
 
 #include "base/name.h"
+#include "base/utf8.h"
 #include "worker/crash.h"
 #include "worker/loader.h"
 #include "worker/sandbox.h"
@@ -157,8 +158,8 @@ static enum exportd_status host_fail(struct exportd_job *job, const char *code, 
 {
     struct runtime *runtime = runtime_of(job);
     if (!runtime->fail_code[0]) {
-        snprintf(runtime->fail_code, sizeof runtime->fail_code, "%s", code && *code ? code : "task_failed");
-        snprintf(runtime->fail_message, sizeof runtime->fail_message, "%s", message);
+        utf8_copy(runtime->fail_code, sizeof runtime->fail_code, code && *code ? code : "task_failed", SIZE_MAX);
+        utf8_copy(runtime->fail_message, sizeof runtime->fail_message, message, SIZE_MAX);
         runtime->fail_retryable = retryable;
     }
     return retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
@@ -222,8 +223,7 @@ static char *outcome_text(struct runtime *runtime, enum exportd_status status)
         if (!runtime->fail_code[0])
             host_fail(&runtime->job, "task_failed", status == EXPORTD_RETRY, "the plugin gave no reason");
         json_object_set_new(outcome, "code", json_string(runtime->fail_code));
-        json_t *message = json_string(runtime->fail_message);
-        json_object_set_new(outcome, "message", message ? message : json_string("(the message is not UTF-8)"));
+        json_object_set_new(outcome, "message", json_string(runtime->fail_message));
     }
     if (json_array_size(runtime->artifacts) > 0)
         json_object_set(outcome, "artifacts", runtime->artifacts);
