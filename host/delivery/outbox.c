@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "delivery/guard.h"
 #include "delivery/signature.h"
+#include "delivery/slow.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define RETRY_AFTER_MAX_S 86400
+#define SLOW_AFTER_NS 5000000000LL /* an attempt that takes longer, or half its timeout, makes a slow receiver */
 
 struct sending {
     struct outbox *outbox;
@@ -23,6 +25,7 @@ struct sending {
     char error_text[CURL_ERROR_SIZE];
     char refused_address[64]; /* the guard said no to it */
     int64_t received_bytes;
+    int64_t started_ns;
     struct sending *next;
 };
 
@@ -40,6 +43,9 @@ struct outbox {
     uv_timer_t timer;
     struct sending *first;
     int sending;
+    struct store_delivery *held; /* taken, but their receivers have their share of what is under way */
+    int64_t held_until_ns;       /* then the store hands them out again */
+    struct slow_receivers slow;
     bool taking, take_again, closing;
     int pending_ops;
     struct outbox_stats stats;
@@ -149,6 +155,10 @@ static void complete(struct sending *sending, CURLcode code)
         retry_after_s = 0;
     if (retry_after_s > RETRY_AFTER_MAX_S)
         retry_after_s = RETRY_AFTER_MAX_S;
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        slow_note(&outbox->slow, sending->delivery->target, clock_monotonic_ns());
+    else if (!problem)
+        slow_forget(&outbox->slow, sending->delivery->target);
     if (!outbox->closing)
         record(outbox, sending->delivery, problem, hopeless, retry_after_s);
     free_sending(sending);
@@ -303,11 +313,57 @@ static void send_one(struct outbox *outbox, struct store_delivery *delivery)
     sending->outbox = outbox;
     sending->delivery = delivery;
     sending->curl = curl_easy_init();
+    sending->started_ns = clock_monotonic_ns();
     sending->next = outbox->first;
     outbox->first = sending;
     outbox->sending++;
     set_up(sending);
     curl_multi_add_handle(outbox->multi, sending->curl);
+}
+
+/* A slow receiver gets a quarter of the places, and any other leaves a quarter free: no one of them holds the rest
+ * up. */
+static bool has_room(const struct outbox *outbox, const char *url, bool *slow)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    int64_t slow_after_ns = outbox->config->webhook.timeout_ms * 500000;
+    int places = (int)outbox->config->webhook.concurrency;
+    int quarter = places / 4 > 1 ? places / 4 : 1;
+    int under_way = 0;
+    if (slow_after_ns > SLOW_AFTER_NS)
+        slow_after_ns = SLOW_AFTER_NS;
+    *slow = slow_has(&outbox->slow, url, now_ns);
+    for (const struct sending *sending = outbox->first; sending; sending = sending->next) {
+        if (!slow_same_origin(sending->delivery->target, url))
+            continue;
+        under_way++;
+        *slow = *slow || now_ns - sending->started_ns > slow_after_ns;
+    }
+    if (outbox->sending >= places)
+        return false;
+    return under_way == 0 || under_way < (*slow ? quarter : places - quarter);
+}
+
+/* Sends what is held and has room by now. What a slow receiver has no room for is let go: it is due again when the
+ * store's time for it is over, and what is behind it goes first. */
+static void send_held(struct outbox *outbox)
+{
+    bool is_over = clock_monotonic_ns() > outbox->held_until_ns;
+    for (struct store_delivery **at = &outbox->held; *at;) {
+        struct store_delivery *delivery = *at;
+        bool slow = false;
+        bool room = !is_over && has_room(outbox, delivery->target, &slow);
+        if (!room && !slow && !is_over) {
+            at = &delivery->next;
+            continue;
+        }
+        *at = delivery->next;
+        delivery->next = NULL;
+        if (room)
+            send_one(outbox, delivery);
+        else
+            store_delivery_free(delivery);
+    }
 }
 
 static void on_taken(struct store_op *op, void *client)
@@ -318,15 +374,15 @@ static void on_taken(struct store_op *op, void *client)
     if (error_is_set(&op->error)) {
         log_write(LOG_LEVEL_ERROR, "delivery", NULL, "%s", op->error.message);
     } else if (!outbox->closing) {
-        struct store_delivery *delivery = op->delivery_take.deliveries;
+        int count = 0;
+        for (const struct store_delivery *delivery = op->delivery_take.deliveries; delivery;
+             delivery = delivery->next)
+            count++;
+        outbox->held = op->delivery_take.deliveries; /* it was empty */
         op->delivery_take.deliveries = NULL;
-        while (delivery) {
-            struct store_delivery *next = delivery->next;
-            delivery->next = NULL;
-            send_one(outbox, delivery);
-            delivery = next;
-        }
-        if (outbox->take_again)
+        outbox->held_until_ns = clock_monotonic_ns() + outbox->config->webhook.timeout_ms * 1000000;
+        send_held(outbox);
+        if (outbox->take_again || count == op->delivery_take.limit)
             outbox_kick(outbox);
     }
     store_op_free(op);
@@ -335,13 +391,16 @@ static void on_taken(struct store_op *op, void *client)
 
 void outbox_kick(struct outbox *outbox)
 {
-    int room = (int)outbox->config->webhook.concurrency - outbox->sending;
-    if (outbox->closing || room <= 0)
+    if (outbox->closing)
         return;
     if (outbox->taking) {
         outbox->take_again = true;
         return;
     }
+    send_held(outbox);
+    int room = (int)outbox->config->webhook.concurrency - outbox->sending;
+    if (room <= 0 || outbox->held)
+        return;
     outbox->taking = true;
     outbox->take_again = false;
     struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, on_taken, outbox);
@@ -380,6 +439,7 @@ static void on_timer_closed(uv_handle_t *handle)
     void *client = outbox->closed_client;
     curl_multi_cleanup(outbox->multi);
     curl_global_cleanup();
+    slow_clear(&outbox->slow);
     free(outbox);
     on_closed(client);
 }

@@ -348,6 +348,18 @@ test('a receiver that hangs times out, and holds up no other', async t => {
   assert.match(first.lastError, /time/i);
 });
 
+test('a pile of callbacks to a receiver that hangs holds up no other', async t => {
+  const host = await startHost(t, { plugins, conf: conf({ timeout: '20s', concurrency: '8' }) });
+  const hanging = await startRaw(t, () => {});
+  const good = await startReceiver(t);
+  for (let i = 0; i < 60; i++) await submit(host, { jobId: `hangs-${i}`, task: 'noop', callbackUrl: hanging.url });
+  for (let i = 0; i < 60; i++) await host.finished(`hangs-${i}`);
+  await until(() => hanging.connections >= 6, 'the connections');
+  for (let i = 0; i < 30; i++) await submit(host, { jobId: `good-${i}`, task: 'noop', callbackUrl: good.url });
+  await until(() => good.received.length === 30, 'the good ones');
+  assert.equal(await host.metric('exportd_delivery_failures_total'), 0, 'before the first attempt timed out');
+});
+
 test('addresses that are not public are refused without a connection, however they are written', async t => {
   const host = await startHost(t, { plugins, conf: conf({ allow: null, retry_for: '0s' }) });
   const target = await startRaw(t, () => {}, '::');
