@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -160,6 +160,18 @@ test('run: killed, it leaves no process', async t => {
   child.kill('SIGKILL');
   await ended;
   await until(() => workersOf(child.pid).length === 0, 'the end of the worker');
+});
+
+test('run: on a terminal it shows a bar that fits, and takes it away', t => {
+  if (spawnSync('script', ['--version']).status !== 0) return t.skip('script (bsdutils) is missing');
+  const folder = temporaryFolder(t);
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EXPORTD_')));
+  const done = spawnSync('script', ['-qec', `stty cols 50; '${exportd}' run report/pdf --repro '${aRepro}' -o '${folder}/out'`, '/dev/null'], { env: clean, encoding: 'utf8', input: '', timeout: 4 * patience });
+  assert.equal(done.status, 0, done.stdout);
+  const frames = [...done.stdout.matchAll(/\r\x1b\[K([█░]{30} +\d+ %[^\r{]*)/g)].map(match => match[1]);
+  assert.ok(frames.length > 0, done.stdout);
+  for (const frame of frames) assert.ok(frame.length < 50 && !frame.includes('\n'), frame);
+  assert.match(done.stdout, /\r\x1b\[K\{/, 'the result stands where the bar was');
 });
 
 test('commands ask the running host, in tables and in JSON', async t => {
