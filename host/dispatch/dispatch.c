@@ -27,7 +27,7 @@ struct active *dispatch_find_id(struct dispatch *dispatch, const char *id)
     return active;
 }
 
-static struct active *find_lease(struct dispatch *dispatch, uint64_t lease)
+struct active *dispatch_find_lease(struct dispatch *dispatch, uint64_t lease)
 {
     struct active *active = NULL;
     HASH_FIND(by_lease, dispatch->by_lease, &lease, sizeof lease, active);
@@ -310,7 +310,7 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
 static void on_pool_log(void *client, uint64_t lease, enum exportd_log_level level, const char *text)
 {
     struct lane *lane = client;
-    struct active *active = find_lease(lane->dispatch, lease);
+    struct active *active = dispatch_find_lease(lane->dispatch, lease);
     log_write((enum log_level)level, lane->plugin->name, active ? active->job->id : NULL, "%s", text);
     if (active && lane->dispatch->listeners && level >= EXPORTD_INFO)
         dispatch_tell(lane->dispatch, active->job->id, "log",
@@ -320,7 +320,7 @@ static void on_pool_log(void *client, uint64_t lease, enum exportd_log_level lev
 static void on_pool_progress(void *client, uint64_t lease, double fraction, const char *stage)
 {
     struct lane *lane = client;
-    struct active *active = find_lease(lane->dispatch, lease);
+    struct active *active = dispatch_find_lease(lane->dispatch, lease);
     if (!active)
         return;
     active->fraction = fraction;
@@ -334,7 +334,7 @@ static void on_pool_finished(void *client, const struct worker_outcome *outcome)
 {
     struct lane *lane = client;
     struct dispatch *dispatch = lane->dispatch;
-    struct active *active = find_lease(dispatch, outcome->lease);
+    struct active *active = dispatch_find_lease(dispatch, outcome->lease);
     dispatch->running--;
     lane->recent_finishes++;
     if (!active) {

@@ -78,6 +78,7 @@ struct dispatch {
 
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name);
 struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, struct route_state *route);
+struct active *dispatch_find_lease(struct dispatch *dispatch, uint64_t lease);
 struct active *dispatch_find_id(struct dispatch *dispatch, const char *id);
 void dispatch_unqueue(struct active *active);
 void dispatch_forget(struct active *active); /* frees it */

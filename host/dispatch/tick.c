@@ -62,6 +62,23 @@ static void give_memory_back(struct dispatch *dispatch)
     dispatch->was_busy = !quiet;
 }
 
+/* What the store has heard of this host's jobs from elsewhere. */
+static void heed(struct dispatch *dispatch, const struct store_op *op)
+{
+    for (int i = 0; i < op->tick.cancelled_count; i++) {
+        struct active *active = dispatch_find_lease(dispatch, (uint64_t)op->tick.cancelled[i]);
+        if (!active || active->cancelled || active->state != ACTIVE_RUNNING)
+            continue;
+        active->cancelled = true;
+        pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
+    }
+    for (int i = 0; i < op->tick.lost_count; i++) {
+        struct active *active = dispatch_find_lease(dispatch, (uint64_t)op->tick.lost[i]);
+        if (active && active->state == ACTIVE_RUNNING)
+            pool_interrupt(active->lane->pool, active->lease, "lease_lost", true, "the job runs at another host now");
+    }
+}
+
 static void on_ticked(struct store_op *op, void *client)
 {
     struct dispatch *dispatch = client;
@@ -85,6 +102,7 @@ static void on_ticked(struct store_op *op, void *client)
             dispatch_wake_at(dispatch, op->tick.next_due_ms);
         if (op->tick.next_delivery_ms > 0 && op->tick.next_delivery_ms <= now_ms)
             dispatch->options.delivery_ready(dispatch->options.client);
+        heed(dispatch, op);
         prune_artifacts(dispatch, op);
     }
     store_op_free(op);

@@ -54,6 +54,7 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_NEXT_ROUTE] = "SELECT route FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route > ?"
                        " ORDER BY route LIMIT 1",
     [SQL_OLDEST_READY] = "SELECT created_at FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 LIMIT 1",
+    [SQL_CANCELLED] = "SELECT lease FROM jobs INDEXED BY jobs_running WHERE state = 1 AND cancel_requested = 1",
     /* Not while its callback is still to arrive. */
     [SQL_PRUNABLE] =
         "SELECT sequence, id FROM jobs INDEXED BY jobs_finished WHERE state = ?1 AND state >= 2 AND finished_at < ?2"

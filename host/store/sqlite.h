@@ -25,6 +25,7 @@ enum sqlite_statement {
     SQL_NEXT_DUE,
     SQL_NEXT_ROUTE,
     SQL_OLDEST_READY,
+    SQL_CANCELLED,
     SQL_PRUNABLE,
     SQL_DELETE_JOB,
     SQL_DELETE_PAYLOAD,

@@ -343,6 +343,21 @@ static int waiting_routes(struct sqlite_store *store, struct store_op *op, struc
     return failed;
 }
 
+static int wanted_cancels(struct sqlite_store *store, struct store_op *op, struct error *error)
+{
+    sqlite3_stmt *statement = sqlite_statement(store, SQL_CANCELLED, error);
+    if (!statement)
+        return -1;
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        op->tick.cancelled =
+            memory_resized(op->tick.cancelled, (size_t)op->tick.cancelled_count + 1, sizeof *op->tick.cancelled);
+        op->tick.cancelled[op->tick.cancelled_count++] = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? 0 : sqlite_fail(store, "read", error);
+}
+
 static int delete_by_sequence(struct sqlite_store *store, enum sqlite_statement which, int64_t sequence,
                               struct error *error)
 {
@@ -392,7 +407,7 @@ int sqlite_tick(struct sqlite_store *store, struct store_op *op, struct error *e
         first_number(store, SQL_NEXT_DUE, &op->tick.next_due_ms, error) != 0 ||
         first_number(store, SQL_OLDEST_READY, &op->tick.oldest_waiting_ms, error) != 0 ||
         first_number(store, SQL_NEXT_DELIVERY, &op->tick.next_delivery_ms, error) != 0 ||
-        waiting_routes(store, op, error) != 0 ||
+        waiting_routes(store, op, error) != 0 || wanted_cancels(store, op, error) != 0 ||
         prune(store, op, JOB_COMPLETED, op->tick.prune_completed_before_ms, error) != 0 ||
         prune(store, op, JOB_CANCELLED, op->tick.prune_completed_before_ms, error) != 0 ||
         prune(store, op, JOB_FAILED, op->tick.prune_failed_before_ms, error) != 0)

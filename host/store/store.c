@@ -281,6 +281,8 @@ void store_op_free(struct store_op *op)
         for (int i = 0; i < op->tick.route_count; i++)
             free(op->tick.routes[i]);
         free(op->tick.routes);
+        free(op->tick.cancelled);
+        free(op->tick.lost);
         free_jobs(op->tick.pruned, op->tick.pruned_count);
         break;
     case STORE_DELIVERY_TAKE:

@@ -134,14 +134,18 @@ struct store_op {
         struct {
             int64_t now_ms;
             int64_t prune_completed_before_ms, prune_failed_before_ms;
-            int max_losses;
             char **routes; /* owned, out: those with jobs that wait */
             int route_count;
             int64_t next_due_ms;       /* out: 0, or when the next scheduled job is due */
             int64_t waiting;           /* out: jobs that wait, scheduled ones included */
             int64_t next_delivery_ms;  /* out: 0, or when the next delivery is due */
             int64_t oldest_waiting_ms; /* out: 0, or when the oldest job that could run now was accepted */
-            struct job **pruned;       /* owned, out: id alone; their artifacts go too */
+            int64_t *cancelled; /* owned, out: leases of running jobs that someone wants cancelled, perhaps at another
+                                   host */
+            int cancelled_count;
+            int64_t *lost; /* owned, out: leases that this host no longer holds: their jobs run elsewhere */
+            int lost_count;
+            struct job **pruned; /* owned, out: id alone; their artifacts go too */
             int pruned_count;
         } tick;
         struct {

@@ -344,6 +344,12 @@ static void cancelling_takes_a_waiting_job_and_marks_a_running_one(void **state)
     job_free(job);
     store_op_free(submit(fixture, make_job("b", "noop"), true));
     assert_int_equal(cancel(fixture, "b", &job), STORE_CANCEL_RUNNING);
+    struct store_op *tick = store_op_new(STORE_TICK, NULL, NULL);
+    tick->tick.now_ms = clock_now_ms();
+    run(fixture, tick);
+    assert_int_equal(tick->tick.cancelled_count, 1); /* whoever runs it hears of it */
+    assert_int_equal(tick->tick.cancelled[0], job->lease);
+    store_op_free(tick);
     job_free(job);
     close_store(fixture);
     open_store(fixture);
