@@ -58,8 +58,9 @@ struct dispatch_listener {
 void dispatch_listen(struct dispatch *dispatch, const char *job_id, struct dispatch_listener *listener);
 void dispatch_unlisten(struct dispatch *dispatch, struct dispatch_listener *listener);
 
-/* How far a job is that is in memory: {"progress": 0.5, "stage": "…"}, or NULL. New. */
-json_t *dispatch_progress(struct dispatch *dispatch, const char *job_id);
+/* Brings a job as job_to_json() made it up to what is known in memory: "progress" and "stage" of one that runs; one
+ * that is leased but waits for a worker is pending. */
+void dispatch_show(struct dispatch *dispatch, const char *job_id, json_t *job);
 
 /* Starts no more jobs; calls on_drained once none runs, at the latest after timeout_ms, when those that still run are
  * stopped and put back. Then all workers are gone. */

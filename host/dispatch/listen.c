@@ -34,10 +34,18 @@ void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *ev
     json_decref(data);
 }
 
-json_t *dispatch_progress(struct dispatch *dispatch, const char *job_id)
+void dispatch_show(struct dispatch *dispatch, const char *job_id, json_t *job)
 {
     struct active *active = dispatch_find_id(dispatch, job_id);
-    if (!active || active->state != ACTIVE_RUNNING)
-        return NULL;
-    return json_pack("{s:f, s:s}", "progress", active->fraction, "stage", active->stage);
+    if (!active || strcmp(json_string_value(json_object_get(job, "status")), job_state_name(JOB_RUNNING)) != 0)
+        return;
+    if (active->state == ACTIVE_RUNNING) {
+        json_object_set_new(job, "progress", json_real(active->fraction));
+        json_object_set_new(job, "stage", json_string(active->stage));
+    } else if (active->state == ACTIVE_READY || active->state == ACTIVE_LOADING) {
+        /* Leased, so that it can start at once, but not begun. */
+        json_object_set_new(job, "status", json_string(job_state_name(JOB_PENDING)));
+        json_object_set_new(job, "attempts", json_integer(active->job->attempts - 1));
+        json_object_del(job, "startedAt");
+    }
 }

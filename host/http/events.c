@@ -134,6 +134,7 @@ static void on_got(struct store_op *op, void *client)
     server->streams = stream;
     server->event_streams++;
     json_t *state = job_to_json(job, false);
+    dispatch_show(server->context.dispatch, job->id, state);
     append_event(stream, "state", state);
     if (job_is_finished(job->state)) {
         append_event(stream, job_state_name(job->state), state);

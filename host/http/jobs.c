@@ -113,14 +113,6 @@ void handle_process(struct http_request *request)
     dispatch_submit(context->dispatch, job, route, on_submitted, request);
 }
 
-static void add_progress(struct http_request *request, json_t *object, const char *id)
-{
-    json_t *progress = dispatch_progress(request->server->context.dispatch, id);
-    if (progress)
-        json_object_update(object, progress);
-    json_decref(progress);
-}
-
 static void on_got(struct store_op *op, void *client)
 {
     struct http_request *request = client;
@@ -137,7 +129,7 @@ static void on_got(struct store_op *op, void *client)
         char buffer[16];
         const char *with_data = request_query(request, "data", buffer, sizeof buffer);
         json_t *object = job_to_json(op->get.job, with_data && strcmp(with_data, "yes") == 0);
-        add_progress(request, object, op->get.job->id);
+        dispatch_show(request->server->context.dispatch, op->get.job->id, object);
         reply_json(request, 200, object);
     }
     store_op_free(op);
@@ -168,7 +160,7 @@ static void on_listed(struct store_op *op, void *client)
     for (int i = 0; i < op->list.count; i++) {
         json_t *object = job_to_json(op->list.jobs[i], false);
         json_object_del(object, "result"); /* a page of them would be large: GET /jobs/ID has it */
-        add_progress(request, object, op->list.jobs[i]->id);
+        dispatch_show(request->server->context.dispatch, op->list.jobs[i]->id, object);
         json_array_append_new(jobs, object);
     }
     json_t *page = json_pack("{s:o}", "jobs", jobs);

@@ -236,6 +236,8 @@ void handle_metrics(struct http_request *request)
     for (int i = 1; i < 6; i++)
         fprintf(out, "exportd_http_answers_total{class=\"%dxx\"} %" PRIu64 "\n", i, server->answers[i]);
     single(out, "exportd_http_event_streams", "gauge", "Open streams of /jobs/ID/events.", server->event_streams);
+    single(out, "exportd_http_body_bytes", "gauge", "Memory of the bodies that are being received.",
+           (double)server->body_bytes);
     single(out, "exportd_uptime_seconds", "gauge", "Since the start.",
            (double)(clock_monotonic_ns() - context->started_ns) / 1e9);
     fclose(out);

@@ -161,14 +161,12 @@ test('the bodies of all callers together have a limit', async t => {
       socket.write(half, () => done(socket));
     });
   })));
+  await until(async () => await host.metric('exportd_http_body_bytes') === 2 << 20, 'both bodies in memory');
   const body = JSON.stringify({ task: 'echo', data: { x: 'x'.repeat(300 << 10) } });
-  const full = await until(async () => {
-    const answer = await host.request('POST', '/process', { body, headers: { 'content-type': 'application/json' } });
-    return answer.status === 503 && answer;
-  }, 'the limit');
-  assertProblem(full, 503, 'bodies_full');
+  assertProblem(await host.request('POST', '/process', { body, headers: { 'content-type': 'application/json' } }), 503, 'bodies_full');
   for (const socket of slow) socket.destroy();
-  await until(async () => (await host.request('POST', '/process', { body, headers: { 'content-type': 'application/json' } })).status === 202, 'room again');
+  await until(async () => await host.metric('exportd_http_body_bytes') === 0, 'room again');
+  assert.equal((await host.request('POST', '/process', { body, headers: { 'content-type': 'application/json' } })).status, 202);
 });
 
 test('callers that break off, say nonsense or nothing leave the host as it was', async t => {
@@ -215,10 +213,14 @@ test('cancel and retry', async t => {
   assertProblem(await host.request('POST', '/jobs/behind/retry'), 409, 'job_finished');
 });
 
-test('a job that waits in memory is cancelled at once', async t => {
+test('a job that waits in memory is pending, and is cancelled at once', async t => {
   const host = await startHost(t, { plugins, conf: { 'w.conf': '[worker]\nworkers = 1\n' } });
   await host.process_({ jobId: 'runs', task: 'pause_ms', data: { ms: 60_000 } });
   await until(async () => (await host.get('/jobs/runs')).json.status === 'running', 'its start');
+  for (let i = 0; i < 3; i++) await host.process_({ jobId: `waits-${i}`, task: 'pause_ms', data: { ms: 1 } });
+  const { json: { jobs } } = await host.get('/jobs');
+  assert.deepEqual(jobs.map(job => [job.jobId, job.status, job.attempts, 'startedAt' in job]).sort(), [
+    ['runs', 'running', 1, true], ['waits-0', 'pending', 0, false], ['waits-1', 'pending', 0, false], ['waits-2', 'pending', 0, false]]);
   for (let i = 0; i < 20; i++) {
     await host.process_({ jobId: `next-${i}`, task: 'noop' });
     await host.process_({ jobId: `ready-${i}`, task: 'echo' });
