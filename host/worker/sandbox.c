@@ -1,5 +1,6 @@
 #include "worker/sandbox.h"
 
+#include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -222,39 +223,60 @@ static int enter_landlock(const struct sandbox_policy *policy, int abi, struct e
 /* System calls that a plugin may make. Whatever is not here answers "no such call", so that libraries take their
  * older way. */
 static const char *const allowed_calls[] = {
-    "access", "alarm", "arch_prctl", "brk", "chdir", "chmod", "clock_getres", "clock_gettime", "clock_nanosleep",
-    "close", "close_range", "copy_file_range", "creat", "dup", "dup2", "dup3", "epoll_create", "epoll_create1",
-    "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "exit", "exit_group",
-    "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod", "fchmodat", "fcntl", "fdatasync",
-    "fgetxattr", "flock", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "futex_waitv", "futimesat", "getcpu",
-    "getcwd", "getdents", "getdents64", "getegid", "geteuid", "getgid", "getgroups", "getitimer", "getpgid",
-    "getpgrp", "getpid", "getppid", "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
-    "getsid", "gettid", "gettimeofday", "getuid", "getxattr", "inotify_add_watch", "inotify_init", "inotify_init1",
-    "inotify_rm_watch", "lgetxattr", "link", "linkat", "listxattr", "lseek", "lstat", "madvise", "membarrier",
-    "mincore", "mkdir", "mkdirat", "mlock", "mmap", "mprotect", "mremap", "msync", "munlock", "munmap", "nanosleep",
-    "newfstatat", "open", "openat", "openat2", "pause", "pipe", "pipe2", "poll", "ppoll", "pread64", "preadv",
-    "preadv2", "pselect6", "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv",
-    "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction", "rt_sigpending",
-    "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max",
-    "sched_get_priority_min", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_yield", "select",
-    "sendfile", "set_robust_list", "get_robust_list", "set_tid_address", "setitimer", "sigaltstack", "splice", "stat",
-    "statfs", "statx", "symlink", "symlinkat", "sync_file_range", "sysinfo", "tee", "time", "timer_create",
-    "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime",
-    "timerfd_settime", "times", "truncate", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes",
-    "write", "writev",
+    "access", "alarm", "arch_prctl", "brk", "chdir", "clock_getres", "clock_gettime", "clock_nanosleep", "close",
+    "close_range", "copy_file_range", "creat", "dup", "dup2", "dup3", "epoll_create", "epoll_create1", "epoll_ctl",
+    "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "exit", "exit_group", "faccessat",
+    "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod", "fdatasync", "fgetxattr", "flock", "fstat", "fstatfs",
+    "fsync", "ftruncate", "futex", "futex_waitv", "futimesat", "getcpu", "getcwd", "getdents", "getdents64",
+    "getegid", "geteuid", "getgid", "getgroups", "getitimer", "getpgid", "getpgrp", "getpid", "getppid",
+    "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid", "gettid",
+    "gettimeofday", "getuid", "getxattr", "lgetxattr", "link", "linkat", "listxattr", "lseek", "lstat", "madvise",
+    "membarrier", "mincore", "mkdir", "mkdirat", "mlock", "mmap", "mprotect", "mremap", "msync", "munlock", "munmap",
+    "nanosleep", "newfstatat", "pause", "pipe", "pipe2", "poll", "ppoll", "pread64", "preadv", "preadv2", "pselect6",
+    "pwrite64", "pwritev", "pwritev2", "read", "readahead", "readlink", "readlinkat", "readv", "rename", "renameat",
+    "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask",
+    "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sched_get_priority_max", "sched_get_priority_min",
+    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_yield", "select", "sendfile",
+    "set_robust_list", "get_robust_list", "set_tid_address", "setitimer", "sigaltstack", "splice", "stat", "statfs",
+    "statx", "symlink", "symlinkat", "sync_file_range", "sysinfo", "tee", "time", "timer_create", "timer_delete",
+    "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime", "timerfd_settime",
+    "times", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat", "utimes", "write", "writev",
     /* on the host's pair */
     "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown", "getsockopt", "getsockname",
     "getpeername", NULL};
 
 static const char *const network_calls[] = {"bind", "connect", "setsockopt", "accept", "accept4", "listen", NULL};
 
-static const char *const exec_calls[] = {"execve",       "execveat",   "fork",        "vfork",
-                                         "clone",        "wait4",      "waitid",      "setpgid",
-                                         "setsid",       "kill",       "tkill",       "tgkill",
-                                         "socketpair",   "setsockopt", "pidfd_open",  "pidfd_send_signal",
-                                         "memfd_create", "prlimit64",  "setpriority", "chown",
-                                         "fchown",       "lchown",     "fchownat",    "sched_setaffinity",
-                                         "setrlimit",    "prctl",      NULL};
+static const char *const exec_calls[] = {"execve",
+                                         "execveat",
+                                         "fork",
+                                         "vfork",
+                                         "clone",
+                                         "wait4",
+                                         "waitid",
+                                         "setpgid",
+                                         "setsid",
+                                         "kill",
+                                         "tkill",
+                                         "tgkill",
+                                         "socketpair",
+                                         "setsockopt",
+                                         "pidfd_open",
+                                         "pidfd_send_signal",
+                                         "memfd_create",
+                                         "prlimit64",
+                                         "setpriority",
+                                         "chown",
+                                         "fchown",
+                                         "lchown",
+                                         "fchownat",
+                                         "sched_setaffinity",
+                                         "setrlimit",
+                                         "inotify_init",
+                                         "inotify_init1",
+                                         "inotify_add_watch",
+                                         "inotify_rm_watch",
+                                         NULL};
 
 static int allow_calls(scmp_filter_ctx filter, const char *const *names)
 {
@@ -282,12 +304,84 @@ static int refuse_calls(scmp_filter_ctx filter, const char *const *names, int ca
     return 0;
 }
 
+/* Landlock asks nobody before a mode is set by a path. Who writes a repository (libgit2) or runs programs needs it.
+ */
+static const char *const mode_calls[] = {"chmod", "fchmodat", NULL};
+
+/* Opening and cutting a file that is only read: kernels before 6.2 ask nobody either (Landlock's ABI 3). */
+static int add_open_rules(scmp_filter_ctx filter)
+{
+    static const uint64_t writing[] = {O_TRUNC | O_WRONLY, O_TRUNC | O_RDWR};
+    int failed = 0;
+    for (unsigned at = 0; !failed && at < 2; at++) {
+        int call = at ? SCMP_SYS(openat) : SCMP_SYS(open);
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
+                                  SCMP_CMP(at + 1, SCMP_CMP_MASKED_EQ, (uint64_t)O_TRUNC, 0));
+        for (size_t i = 0; !failed && i < sizeof writing / sizeof writing[0]; i++)
+            failed =
+                seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
+                                 SCMP_CMP(at + 1, SCMP_CMP_MASKED_EQ, (uint64_t)(O_TRUNC | O_ACCMODE), writing[i]));
+        if (!failed)
+            failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 1,
+                                      SCMP_CMP(at + 1, SCMP_CMP_MASKED_EQ, (uint64_t)(O_TRUNC | O_ACCMODE),
+                                               (uint64_t)(O_TRUNC | O_RDONLY)));
+    }
+    return failed;
+}
+
+/* Whoever is named as the owner of a descriptor's events gets signals from the kernel, SIGKILL if so wished: nobody
+ * is named. A terminal's input must not be forged, even where one is inherited. */
+static int add_control_rules(scmp_filter_ctx filter)
+{
+    static const uint64_t refused_fcntls[] = {F_SETOWN, F_SETSIG, F_SETOWN_EX};
+    static const uint64_t refused_ioctls[] = {TIOCSTI, FIOSETOWN, SIOCSPGRP};
+    static const uint64_t allowed_ioctls[] = {TIOCGWINSZ, TIOCSWINSZ, TIOCGSID, FIONREAD,
+                                              FIONBIO,    FIOCLEX,    FIONCLEX, FIOASYNC};
+    int failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1_32(SCMP_CMP_LT, F_SETOWN));
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1_32(SCMP_CMP_GT, F_GETOWN_EX));
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_LT, TIOCSTI));
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_GT, SIOCSPGRP));
+    for (size_t i = 0; !failed && i < sizeof allowed_ioctls / sizeof allowed_ioctls[0]; i++)
+        failed =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_EQ, allowed_ioctls[i]));
+    for (size_t i = 0; !failed && i < sizeof refused_ioctls / sizeof refused_ioctls[0]; i++)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                                  SCMP_A1_32(SCMP_CMP_EQ, refused_ioctls[i]));
+    for (size_t i = 0; !failed && i < sizeof refused_fcntls / sizeof refused_fcntls[0]; i++)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
+                                  SCMP_A1_32(SCMP_CMP_EQ, refused_fcntls[i]));
+    return failed;
+}
+
+/* Programs, but none that outlives the worker. */
+static int add_exec_rules(scmp_filter_ctx filter)
+{
+    int failed = allow_calls(filter, exec_calls);
+    if (!failed)
+        failed =
+            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0_32(SCMP_CMP_NE, PR_SET_PDEATHSIG));
+    if (!failed)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), 1,
+                                  SCMP_A0_32(SCMP_CMP_EQ, PR_SET_PDEATHSIG));
+    return failed;
+}
+
 static int add_rules(scmp_filter_ctx filter, const struct sandbox_policy *policy)
 {
+    static const char *const refused_cut[] = {"truncate", NULL};
     int failed = allow_calls(filter, allowed_calls);
-    /* A terminal's input must not be forged, even where one is inherited. */
     if (!failed)
-        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_NE, TIOCSTI));
+        failed = add_open_rules(filter);
+    if (!failed)
+        failed = add_control_rules(filter);
+    if (!failed)
+        failed = refuse_calls(filter, refused_cut, EACCES);
+    if (!failed)
+        failed = policy->exec || policy->network ? allow_calls(filter, mode_calls)
+                                                 : refuse_calls(filter, mode_calls, EPERM);
     if (!failed && policy->network) {
         static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
         failed = allow_calls(filter, network_calls);
@@ -296,7 +390,7 @@ static int add_rules(scmp_filter_ctx filter, const struct sandbox_policy *policy
                                       SCMP_A0_32(SCMP_CMP_EQ, (uint64_t)families[i]));
     }
     if (!failed && policy->exec)
-        return allow_calls(filter, exec_calls);
+        return add_exec_rules(filter);
 
     /* Without the exec grant: threads, but no processes; signals to itself alone. */
     static const char *const refused[] = {"fork", "vfork", "execve", "execveat", "setsid", "setpgid", "ptrace", NULL};
