@@ -31,7 +31,7 @@ struct worker_process {
     uint64_t lease; /* of the current job; 0: idle */
     char job_folder[64];
     int jobs;
-    int64_t started_ns, deadline_ns, kill_ns, idle_since_ns;
+    int64_t started_ns, deadline_ns, kill_ns, bury_ns, idle_since_ns;
     int64_t frame_bytes, said_bytes;
     struct error verdict; /* why the host ends it, or how it ended; empty: as asked */
     bool has_crash;

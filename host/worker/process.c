@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "worker/cause.h"
+#include "worker/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define START_LIMIT_NS 20000000000LL /* to READY */
 #define SAID_MAX ((int64_t)64 << 20) /* on standard error, by one worker between two jobs */
+#define BURY_WAIT_NS 1000000000LL    /* from its exit to the end of its pipe */
 #define NAME_COUNTER_TEXT_MAX 64
 
 static void kill_all(struct worker_process *worker, int number)
@@ -100,6 +103,7 @@ static void on_process_exit(uv_process_t *process, int64_t exit_code, int number
     /* Whatever it had started in its group goes with it. */
     kill(-process->pid, SIGKILL);
     worker->exited = true;
+    worker->bury_ns = clock_monotonic_ns() + BURY_WAIT_NS;
     worker->exit_code = exit_code;
     worker->exit_signal = number;
     bury(worker);
@@ -344,25 +348,30 @@ void worker_process_stop(struct worker_process *worker, bool at_once)
     kill_all(worker, at_once ? SIGKILL : SIGTERM);
 }
 
-static int64_t read_resident_bytes(int pid)
+static int64_t resident_bytes(const struct worker_process *worker)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/statm", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    char text[128] = "";
-    ssize_t count = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *space = count > 0 ? strchr(text, ' ') : NULL;
-    return space ? strtoll(space + 1, NULL, 10) * 4096 : 0;
+    /* With the exec grant, the process that the host knows is only the one that waits for the plugin's. */
+    return usage_resident_bytes(worker->process.pid, worker->spec->exec);
+}
+
+/* What it started may have kept its end of the pair when it died: then there is no end to be read. */
+static void stop_waiting_for_pipe(struct worker_process *worker)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&worker->pipe, &fd) == 0)
+        shutdown(fd, SHUT_RDWR);
 }
 
 void worker_process_watch(struct worker_process *worker)
 {
-    if (worker->exited || worker->state == DEAD)
-        return;
     int64_t now_ns = clock_monotonic_ns();
+    if (worker->state == DEAD)
+        return;
+    if (worker->exited) {
+        if (now_ns >= worker->bury_ns)
+            stop_waiting_for_pipe(worker);
+        return;
+    }
     if (worker->kill_ns && now_ns >= worker->kill_ns) {
         worker->kill_ns = 0;
         if (worker->state != ENDING)
@@ -379,7 +388,7 @@ void worker_process_watch(struct worker_process *worker)
     }
     if (worker->lease == 0)
         return;
-    worker->resident_bytes = read_resident_bytes(worker->process.pid);
+    worker->resident_bytes = resident_bytes(worker);
     if (worker->spec->memory_bytes > 0 && worker->resident_bytes > worker->spec->memory_bytes) {
         char message[200];
         snprintf(message, sizeof message,
@@ -423,7 +432,7 @@ int64_t worker_process_idle_since_ns(const struct worker_process *worker)
 
 int64_t worker_process_resident_bytes(const struct worker_process *worker)
 {
-    return worker->resident_bytes ? worker->resident_bytes : read_resident_bytes(worker->process.pid);
+    return worker->resident_bytes ? worker->resident_bytes : resident_bytes(worker);
 }
 
 int worker_process_pid(const struct worker_process *worker)

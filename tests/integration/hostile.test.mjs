@@ -74,3 +74,36 @@ test('a long message keeps what fits, in whole characters', async t => {
     for (const event of events) assert.notDeepEqual(event, {});
   }
 });
+
+for (const lacking of [null, 'namespaces']) test(`a worker whose connection is clung to gives its place back${lacking ? `, without ${lacking}` : ''}`, async t => {
+  const host = await start(t, 'exec = yes', { prefix: lacking ? [join(build, 'tools/without'), lacking] : [] });
+  for (const task of ['cling', 'leave_child']) {
+    const job = await host.runJob({ task, data: { ms: 20000 } });
+    assert.equal(job.status, 'failed', task);
+    assert.equal((await host.runJob({ task: 'say', data: {} })).status, 'completed');
+  }
+});
+
+test('the memory of what a job started counts', { skip: sanitized && 'the sanitizer takes memory of its own' }, async t => {
+  const host = await start(t, 'exec = yes\nmemory = 96M');
+  const job = await host.runJob({ task: 'child_memory', data: { megabytes: 200 } });
+  assert.equal(job.errorCode, 'worker_memory', job.error);
+});
+
+for (const lacking of [null, 'landlock'])
+  test(`no signal reaches the host by way of the kernel${lacking ? `, without ${lacking}` : ''}`, async t => {
+    const host = await start(t, '', { prefix: lacking ? [join(build, 'tools/without'), lacking] : [] });
+    const job = await host.runJob({ task: 'signal_by_owner' });
+    assert.deepEqual(job.result, { owner: 'EPERM', signal: 'EPERM', ioctl: 'EPERM', written: true }, job.error);
+  });
+
+for (const lacking of [null, 'landlock']) test(`files outside the workspace keep their mode and their bytes${lacking ? `, without ${lacking}` : ''}`, async t => {
+  const host = await start(t, '', { prefix: lacking ? [join(build, 'tools/without'), lacking] : [] });
+  const path = join(host.folder, 'precious');
+  writeFileSync(path, 'precious');
+  chmodSync(path, 0o600);
+  const { result } = await host.runJob({ task: 'touch_paths', data: { path } });
+  assert.equal(statSync(path).size, 8);
+  assert.equal(statSync(path).mode & 0o777, 0o600, JSON.stringify(result));
+  for (const [call, outcome] of Object.entries(result)) assert.ok(['EPERM', 'EACCES'].includes(outcome), `${call}: ${outcome}`);
+});
