@@ -237,7 +237,8 @@ static bool is_the_plugins_own(const char *section, const char *key, size_t leng
     size_t count;
     const struct config_setting *settings = config_settings(&count);
     for (size_t i = 0; i < count; i++)
-        if (!strcmp(settings[i].section, "plugin") && strlen(settings[i].key) == length && !memcmp(settings[i].key, key, length))
+        if (!strcmp(settings[i].section, "plugin") && strlen(settings[i].key) == length &&
+            !memcmp(settings[i].key, key, length))
             return false;
     return !strncmp(section, "plugin ", 7);
 }
