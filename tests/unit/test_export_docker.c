@@ -22,6 +22,7 @@ static char *unpacked(const struct fake *fake, const char *path)
         content = malloc(size + 1);
         assert_non_null(content);
         assert_int_equal(archive_read_data(reader, content, size), size);
+        /* cppcheck-suppress nullPointerRedundantCheck ; asserted above */
         content[size] = '\0';
     }
     archive_read_free(reader);
