@@ -23,7 +23,7 @@ void command_option_mistake(const char *command, int letter, char **arguments, c
         size_t count = 0;
         char name[64];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(given + 2, "="), given + 2);
-        for (; options[count].name && count < sizeof names / sizeof names[0]; count++)
+        for (; count < sizeof names / sizeof names[0] && options[count].name; count++)
             names[count] = options[count].name;
         const char *nearest = config_nearest(name, names, count);
         fprintf(stderr, "exportd %s: there is no option --%s%s%s%s\n", command, name,
