@@ -30,6 +30,34 @@ static void answer(struct change *change, const struct job *job, const struct er
     free(change);
 }
 
+/* Where the wish came while a claim was on its way to memory, nobody has told the worker yet. */
+static void stop_active(struct dispatch *dispatch, const struct job *job)
+{
+    struct active *active = dispatch_find_id(dispatch, job->id);
+    if (!active || active->job->lease != job->lease || active->cancelled || active->state == ACTIVE_FINISHING)
+        return;
+    active->cancelled = active->job->cancel_requested = true;
+    if (active->state == ACTIVE_RUNNING) {
+        pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
+    } else if (active->state == ACTIVE_READY) {
+        dispatch_unqueue(active);
+        dispatch_finish_cancelled(active);
+    }
+}
+
+/* The job waited in the store: it is this host's now, and ends here. */
+static void finish_claimed(struct dispatch *dispatch, struct store_op *op)
+{
+    struct route_state *route = dispatch_route_state(dispatch, op->cancel.job->route);
+    if (!route && dispatch->route_count > 0)
+        route = &dispatch->routes[0]; /* its plugin is gone; any lane can carry it to its end */
+    if (!route)
+        return; /* no plugin at all: the next start finds it marked as cancelled */
+    struct active *active = dispatch_activate(dispatch, op->cancel.job, route);
+    op->cancel.job = NULL;
+    dispatch_finish_cancelled(active);
+}
+
 static void on_cancelled(struct store_op *op, void *client)
 {
     struct change *change = client;
@@ -40,43 +68,35 @@ static void on_cancelled(struct store_op *op, void *client)
         error_set(&error, "job_unknown", false, "there is no job of that id");
     if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_FINISHED)
         error_set(&error, "job_finished", false, "the job is over already: it is %s", job_state_name(job->state));
-    answer(change, job, &error);
-    if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_CLAIMED) {
-        struct route_state *route = dispatch_route_state(dispatch, job->route);
-        op->cancel.job = NULL;
-        if (!route && dispatch->route_count > 0)
-            route = &dispatch->routes[0]; /* its plugin is gone; any lane can carry it to its end */
-        if (route) {
-            struct active *active = dispatch_activate(dispatch, job, route);
-            dispatch_finish_cancelled(active);
-        } else {
-            job_free(job); /* no plugin at all: the next start finds it marked as cancelled */
-        }
-    }
+    if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_RUNNING)
+        stop_active(dispatch, job);
+    else if (!error_is_set(&error) && op->cancel.outcome == STORE_CANCEL_CLAIMED)
+        finish_claimed(dispatch, op);
+    answer(change, job, &error); /* last: it may be what the end of the host waits for */
     store_op_free(op);
+}
+
+static void refuse(dispatch_changed callback, void *client)
+{
+    struct error error = {0};
+    error_set(&error, "stopping", true, "this host is stopping; try again, or another host");
+    callback(client, NULL, &error);
 }
 
 void dispatch_cancel(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client)
 {
-    struct active *active = dispatch_find_id(dispatch, id);
-    if (active && active->state != ACTIVE_FINISHING && !active->cancelled) {
-        active->cancelled = active->job->cancel_requested = true;
-        if (active->state == ACTIVE_RUNNING)
-            pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
-    }
-    /* Where the job runs, the store notes the wish, so that it outlives this host. Where it waits in memory, it ends
-     * here. */
-    struct change *change = change_new(dispatch, callback, client);
-    if (active && active->state == ACTIVE_READY) {
-        struct error none = {0};
-        dispatch_unqueue(active);
-        answer(change, active->job, &none);
-        dispatch_finish_cancelled(active);
+    if (dispatch_is_over(dispatch)) {
+        refuse(callback, client);
         return;
     }
-    struct store_op *op = store_op_new(STORE_CANCEL, on_cancelled, change);
+    /* The store notes the wish first, so that it outlives this host; then, in the same commit where it waits in
+     * memory, the job ends. */
+    struct store_op *op = store_op_new(STORE_CANCEL, on_cancelled, change_new(dispatch, callback, client));
     op->cancel.id = memory_text(id);
     store_enqueue(dispatch->options.store, op);
+    const struct active *active = dispatch_find_id(dispatch, id);
+    if (active)
+        stop_active(dispatch, active->job);
 }
 
 static void on_retried(struct store_op *op, void *client)
@@ -104,6 +124,10 @@ static void on_retried(struct store_op *op, void *client)
 
 void dispatch_retry(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client)
 {
+    if (dispatch_is_over(dispatch)) {
+        refuse(callback, client);
+        return;
+    }
     struct store_op *op = store_op_new(STORE_RETRY, on_retried, change_new(dispatch, callback, client));
     op->get.id = memory_text(id);
     store_enqueue(dispatch->options.store, op);

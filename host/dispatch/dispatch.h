@@ -66,6 +66,10 @@ void dispatch_show(struct dispatch *dispatch, const char *job_id, json_t *job);
  * stopped and put back. Then all workers are gone. */
 void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_drained)(void *client), void *client);
 
+/* No job runs any more and none is changed: cancel and retry answer "stopping", and what the doors ask of the store
+ * may come too late. */
+bool dispatch_is_over(const struct dispatch *dispatch);
+
 /* After on_drained. */
 void dispatch_free(struct dispatch *dispatch);
 

@@ -33,6 +33,11 @@ static void close_pools(struct dispatch *dispatch)
     dispatch_check_drained(dispatch);
 }
 
+bool dispatch_is_over(const struct dispatch *dispatch)
+{
+    return dispatch->closing;
+}
+
 void dispatch_check_drained(struct dispatch *dispatch)
 {
     if (!dispatch->draining)

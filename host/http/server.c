@@ -265,6 +265,10 @@ static enum MHD_Result on_request(void *client, struct MHD_Connection *connectio
         reply_header(request, "Retry-After", "1");
     }
     request->parked = false;
+    if (!request->answered && dispatch_is_over(server->context.dispatch)) {
+        reply_problem(request, 503, "stopping", "this host is stopping; try again, or another host");
+        reply_header(request, "Connection", "close");
+    }
     if (!request->answered)
         request->handler(request);
     if (request->answered && !request->parked)

@@ -114,7 +114,7 @@ static void on_retried(struct store_op *op, void *client)
                           "there is no delivery of that id; GET /deliveries lists them");
         else
             reply_json(request, 202, json_pack("{s:s, s:s}", "id", op->delivery_retry.id, "status", "waiting"));
-        if (applied)
+        if (applied && !dispatch_is_over(request->server->context.dispatch))
             outbox_kick(request->server->context.outbox);
     }
     store_op_free(op);

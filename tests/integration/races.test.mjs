@@ -1,0 +1,70 @@
+// Requests that come at the worst moment: while a job is being claimed, and while the host ends.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { patience, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
+
+/** A connection that sends requests again and again, without waiting for answers, until it is closed. */
+function hammer(url, requests) {
+  const { hostname, port } = new URL(url);
+  const socket = net.connect(Number(port), hostname);
+  let turn = 0;
+  const more = () => { if (!socket.destroyed && socket.writable) socket.write(requests[turn++ % requests.length]); };
+  socket.on('connect', () => { for (let i = 0; i < 4; i++) more(); });
+  socket.on('data', more);
+  socket.on('error', () => {});
+  return socket;
+}
+
+const text = (method, path, body) => `${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${body ? `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` : ''}\r\n${body ?? ''}`;
+
+test('a cancel that is answered with 202 cancels, even while the job is being claimed', async t => {
+  const host = await startHost(t, { plugins: ['misbehave'], conf: { 'w.conf': '[worker]\nworkers = 4\ntimeout = 60s\n[jobs]\nmax_attempts = 1\n' } });
+  const { hostname, port } = new URL(host.url);
+  const connect = () => new Promise(done => { const socket = net.connect(Number(port), hostname, () => done(socket.setNoDelay())); });
+  const [first, second] = await Promise.all([connect(), connect()]);
+  t.after(() => { first.destroy(); second.destroy(); });
+  const answer = socket => new Promise(done => socket.once('data', bytes => done(Number(bytes.toString().slice(9, 12)))));
+  const agreed = [];
+  const pad = 'x'.repeat(4 << 20); // so that the commit takes a while
+  for (let round = 0; round < 12; round++) {
+    const jobId = `round-${round}`;
+    first.write(text('POST', '/process', JSON.stringify({ jobId, task: 'obey_cancel', data: { pad } })));
+    const accepted = answer(first);
+    let status;
+    do {
+      second.write(text('DELETE', `/jobs/${jobId}`));
+      status = await answer(second);
+    } while (status === 404);
+    assert.equal(status, 202);
+    agreed.push(jobId);
+    await accepted;
+  }
+  for (const jobId of agreed) assert.equal((await host.finished(jobId, 5000)).status, 'cancelled', jobId);
+});
+
+for (const round of Array(sanitized ? 4 : 8).keys())
+  test(`a host that ends under fire ends well, and in time (${round + 1})`, async t => {
+    const receiver = await startReceiver(t, (request, response) => { response.statusCode = 500; response.end(); });
+    const host = await startHost(t, {
+      plugins: ['misbehave', 'noop'],
+      conf: { 'w.conf': '[worker]\nworkers = 2\n[jobs]\nmax_attempts = 1\n[webhook]\nallow = 127.0.0.1\nbackoff = 10s\n[host]\ndrain_timeout = 2s\n' },
+    });
+    await host.runJob({ jobId: 'done', task: 'noop', data: {}, callbackUrl: receiver.url });
+    const delivery = await until(async () => (await host.get('/deliveries')).json.deliveries[0], 'the delivery');
+    for (let i = 0; i < 200; i++) await host.process_({ jobId: `waits-${i}`, task: 'pause_ms', data: { ms: 300 }, callbackUrl: receiver.url });
+    const sockets = [];
+    t.after(() => { for (const socket of sockets) socket.destroy(); });
+    for (let i = 0; i < 40; i++)
+      sockets.push(hammer(host.url, [
+        text('DELETE', `/jobs/waits-${i * 5}`), text('GET', '/jobs/done'), text('POST', `/deliveries/${delivery.id}/retry`), text('DELETE', '/jobs/nothing'), text('GET', '/metrics'),
+        text('POST', `/jobs/waits-${i * 5}/retry`), text('GET', '/jobs'), text('GET', '/deliveries'), text('POST', '/process', JSON.stringify({ task: 'noop', data: {} })), text('GET', '/readyz'),
+      ]));
+    await new Promise(done => setTimeout(done, 300));
+    const began = Date.now();
+    host.process.kill('SIGTERM');
+    const end = await Promise.race([host.exited, new Promise(done => setTimeout(done, Math.min(15000, patience), 'it runs on'))]);
+    assert.deepEqual(end, { code: 0, signal: null }, host.log.slice(-3000));
+    assert.doesNotMatch(host.log, /Sanitizer/);
+    assert.ok(Date.now() - began < 7000, `${Date.now() - began} ms`);
+  });
