@@ -297,6 +297,8 @@ static void set_up(struct sending *sending)
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "exportd/" EXPORTD_VERSION);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    /* Else whoever gives a name up that is still being looked up waits for the resolver: here, the whole loop. */
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)webhook->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)webhook->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_guarded);

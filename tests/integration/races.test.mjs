@@ -1,8 +1,9 @@
-// Requests that come at the worst moment: while a job is being claimed, and while the host ends.
+// What comes at the worst moment: while a job is being claimed, while the host ends, while a name is looked up.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { patience, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
+import { join } from 'node:path';
+import { build, patience, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
 
 /** A connection that sends requests again and again, without waiting for answers, until it is closed. */
 function hammer(url, requests) {
@@ -70,3 +71,19 @@ for (const round of Array(sanitized ? 4 : 8).keys())
     assert.doesNotMatch(host.log, /Sanitizer/);
     assert.ok(Date.now() - began < 7000, `${Date.now() - began} ms`);
   });
+
+test('a name server that does not answer holds up neither the loop nor the end', { skip: sanitized && 'the sanitizer must be loaded first' }, async t => {
+  const host = await startHost(t, { plugins: ['noop'], env: { LD_PRELOAD: join(build, 'tools/slow-dns.so') }, conf: { 'w.conf': '[webhook]\ntimeout = 1s\n' } });
+  await host.runJob({ task: 'noop', data: {}, callbackUrl: 'http://slow.invalid/' });
+  await until(async () => {
+    const began = Date.now();
+    await host.get('/healthz');
+    assert.ok(Date.now() - began < 3000, `/healthz took ${Date.now() - began} ms`);
+    return (await host.metric('exportd_delivery_failures_total')) > 0;
+  }, 'the time limit of the callback');
+  await host.runJob({ task: 'noop', data: {}, callbackUrl: 'http://slow.invalid/' });
+  await until(async () => (await host.metric('exportd_deliveries_sending')) > 0, 'the second callback');
+  const began = Date.now();
+  await host.stop();
+  assert.ok(Date.now() - began < 3000, `the end took ${Date.now() - began} ms`);
+});
