@@ -91,3 +91,37 @@ int tree_remove(const char *path)
         removal.first_error = errno;
     return removal.first_error;
 }
+
+#define NAME_BYTES 4096 /* what a name counts at the least */
+
+/* Takes fd over. */
+static int64_t measure_folder(int fd, int64_t most, int depth)
+{
+    DIR *folder = depth < DEPTH_MAX ? fdopendir(fd) : NULL;
+    if (!folder) {
+        close(fd);
+        return depth < DEPTH_MAX ? 0 : most + 1;
+    }
+    int64_t bytes = 0;
+    for (struct dirent *entry; bytes <= most && (entry = readdir(folder));) {
+        struct stat status;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        int64_t taken = (int64_t)status.st_blocks * 512;
+        bytes += taken > NAME_BYTES ? taken : NAME_BYTES;
+        int below = S_ISDIR(status.st_mode)
+                        ? openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                        : -1;
+        if (below >= 0)
+            bytes += measure_folder(below, most - bytes, depth + 1);
+    }
+    closedir(folder);
+    return bytes;
+}
+
+int64_t tree_measure(const char *path, int64_t most)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? 0 : measure_folder(fd, most, 0);
+}

@@ -95,7 +95,7 @@ struct config_worker {
     int64_t workers;            /* processes at the most; default 2 */
     int64_t idle_ms;            /* an idle worker is stopped after this, the last one too; default 60s */
     int64_t recycle;            /* jobs after which a worker is replaced; default 1000 */
-    int64_t disk_bytes;         /* largest file that it may write (RLIMIT_FSIZE); default 4G */
+    int64_t disk_bytes;         /* its folder in all, and each file (RLIMIT_FSIZE); default 4G */
     bool network;               /* default no */
     bool exec;                  /* default no */
     struct config_list secrets; /* names; the value is [secrets] NAME, else the environment's NAME */

@@ -130,7 +130,7 @@ static const struct config_setting settings[] = {
     {PLUGIN(recycle), .key = "recycle", INTEGER(1, 1000000000), .default_text = "1000",
      .help = "A worker is replaced after this many jobs."},
     {PLUGIN(disk_bytes), .key = "disk", SIZE(4 * KIB, 16 * TIB), .default_text = "4G",
-     .help = "The largest file that a worker may write."},
+     .help = "What a worker may have in its folder, and its largest file."},
     {PLUGIN(network), .key = "network", BOOLEAN, .default_text = "no", .help = "Grant: open network connections."},
     {PLUGIN(exec), .key = "exec", BOOLEAN, .default_text = "no", .help = "Grant: start other programs."},
     {PLUGIN(secrets), .key = "secrets", LIST(NAMES), .default_text = "",

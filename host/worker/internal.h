@@ -1,5 +1,6 @@
 /*
- * worker/internal.h: what the two files of the host's side share. process.c: a worker's life; frames.c: what it says.
+ * worker/internal.h: what the files of the host's side share. process.c: a worker's life; frames.c: what it says;
+ * folder.c: what it writes.
  */
 #ifndef EXPORTD_WORKER_INTERNAL_H
 #define EXPORTD_WORKER_INTERNAL_H
@@ -39,6 +40,8 @@ struct worker_process {
     char last_words[LAST_WORDS_MAX];
     size_t last_words_length;
     int64_t resident_bytes;
+    bool measuring;     /* its folder, in a thread of the loop's */
+    int64_t measure_ns; /* not before */
 };
 
 /* A rule was broken: this worker does nothing more. message goes on after "the plugin NAME ". */
@@ -46,6 +49,12 @@ void worker_condemn(struct worker_process *worker, const char *code, const char 
 
 /* The job is over: the worker is idle, and whoever started it hears of it. */
 void worker_finish_job(struct worker_process *worker, struct worker_outcome *outcome);
+
+/* A handle or a piece of work of this worker is done; the last one frees it. */
+void worker_release(struct worker_process *worker);
+
+/* Measures its folder now and then, while it has a job; what is beyond its limit ends it. */
+void worker_watch_folder(struct worker_process *worker, int64_t now_ns);
 
 /* Bytes came in from the worker: whole frames are acted upon, the rest is kept. */
 void worker_take_bytes(struct worker_process *worker, const char *bytes, size_t length);

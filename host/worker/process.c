@@ -17,6 +17,7 @@
 
 #define START_LIMIT_NS 20000000000LL /* to READY */
 #define SAID_MAX ((int64_t)64 << 20) /* on standard error, by one worker between two jobs */
+#define FIRST_MEASURE_NS 500000000LL /* of a job's folder: the short ones aren't worth it */
 #define BURY_WAIT_NS 1000000000LL    /* from its exit to the end of its pipe */
 #define NAME_COUNTER_TEXT_MAX 64
 
@@ -48,14 +49,18 @@ void worker_finish_job(struct worker_process *worker, struct worker_outcome *out
     worker->events->finished(worker->client, worker, outcome);
 }
 
-static void on_closed(uv_handle_t *handle)
+void worker_release(struct worker_process *worker)
 {
-    struct worker_process *worker = handle->data;
     if (--worker->open_handles > 0)
         return;
     free(worker->folder);
     free(worker->input);
     free(worker);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    worker_release(handle->data);
 }
 
 /* Fills the verdict of a worker that ended by itself. */
@@ -312,6 +317,7 @@ void worker_process_run(struct worker_process *worker, uint64_t lease, const cha
     worker->last_words_length = 0;
     worker->last_words[0] = '\0';
     worker->deadline_ns = clock_monotonic_ns() + worker->spec->timeout_ms * 1000000;
+    worker->measure_ns = clock_monotonic_ns() + FIRST_MEASURE_NS;
     snprintf(worker->job_folder, sizeof worker->job_folder, "job-%d", worker->jobs + 1);
     json_t *head = json_pack("{s:s, s:s, s:i, s:s}", "id", job_id, "route", route, "attempt", attempt, "folder",
                              worker->job_folder);
@@ -402,6 +408,8 @@ void worker_process_watch(struct worker_process *worker)
                  "the plugin %s ran longer than its timeout of %.3g s; raise [plugin %s] timeout", worker->spec->name,
                  (double)worker->spec->timeout_ms / 1000, worker->spec->name);
         worker_process_interrupt(worker, "worker_timeout", true, message);
+    } else {
+        worker_watch_folder(worker, now_ns);
     }
 }
 

@@ -107,3 +107,12 @@ for (const lacking of [null, 'landlock']) test(`files outside the workspace keep
   assert.equal(statSync(path).mode & 0o777, 0o600, JSON.stringify(result));
   for (const [call, outcome] of Object.entries(result)) assert.ok(['EPERM', 'EACCES'].includes(outcome), `${call}: ${outcome}`);
 });
+
+for (const [what, data] of [['large', { files: 20, kilobytes: 1024 }], ['small', { files: 4000, kilobytes: 0 }]])
+  test(`many ${what} files end their worker, though each is within the limit`, async t => {
+    const host = await start(t, '', { conf: { 'p.conf': '[plugin hostile]\nworkers = 1\ntimeout = 20s\ndisk = 8M\n[jobs]\nmax_attempts = 1\n' } });
+    const job = await host.runJob({ task: 'many_files', data: { ...data, ms: 15000 } });
+    assert.equal(job.errorCode, 'worker_disk', job.error);
+    assert.match(job.error, /raise \[plugin hostile\] disk/);
+    assert.equal((await host.runJob({ task: 'many_files', data: { files: 5, kilobytes: 1024, ms: 1500 } })).status, 'completed');
+  });
