@@ -73,7 +73,7 @@ struct dispatch {
     int pending_ops; /* store operations and thread work under way */
     int64_t waiting, oldest_waiting_ms;
     int64_t running;
-    uint64_t stale, store_errors;
+    uint64_t stale, store_errors, pruned;
 };
 
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name);

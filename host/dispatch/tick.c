@@ -9,7 +9,9 @@
 #include "base/tree.h"
 #include "dispatch/internal.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TICK_MS 1000
@@ -37,6 +39,18 @@ static void on_pruned(uv_work_t *request, int status)
     free(pruning);
 }
 
+/* The id is free from now on: a new job of that name may leave artifacts before these are gone. Where the host dies,
+ * its next start empties the workers' folder. */
+static char *put_aside(struct dispatch *dispatch, const char *job_id)
+{
+    char *folder = artifact_folder(dispatch->options.artifact_folder, job_id);
+    char *aside =
+        memory_format("%s/pruned-%llu", dispatch->options.work_folder, (unsigned long long)++dispatch->pruned);
+    bool moved = rename(folder, aside) == 0 || errno == ENOENT;
+    free(moved ? folder : aside);
+    return moved ? aside : folder;
+}
+
 static void prune_artifacts(struct dispatch *dispatch, const struct store_op *op)
 {
     if (op->tick.pruned_count == 0)
@@ -46,7 +60,7 @@ static void prune_artifacts(struct dispatch *dispatch, const struct store_op *op
     pruning->count = op->tick.pruned_count;
     pruning->folders = memory_zeroed((size_t)pruning->count, sizeof *pruning->folders);
     for (int i = 0; i < pruning->count; i++)
-        pruning->folders[i] = artifact_folder(dispatch->options.artifact_folder, op->tick.pruned[i]->id);
+        pruning->folders[i] = put_aside(dispatch, op->tick.pruned[i]->id);
     if (uv_queue_work(dispatch->options.loop, &pruning->request, prune, on_pruned) != 0) {
         prune(&pruning->request);
         on_pruned(&pruning->request, 0);

@@ -1,4 +1,4 @@
-// What comes at the worst moment: while a job is being claimed, while the host ends, while a name is looked up.
+// What comes at the worst moment: while a job is being claimed or pruned, while the host ends, while a name is looked up.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import net from 'node:net';
@@ -86,4 +86,23 @@ test('a name server that does not answer holds up neither the loop nor the end',
   const began = Date.now();
   await host.stop();
   assert.ok(Date.now() - began < 3000, `the end took ${Date.now() - began} ms`);
+});
+
+test('a job that takes the id of one that is being pruned keeps its artifacts', async t => {
+  const host = await startHost(t, { plugins: ['export-json'], conf: { 'j.conf': '[jobs]\nretention = 1s\n[worker]\nworkers = 2\n' } });
+  const repro = { id: '1', title: 'It breaks', test: { path: 'a.spec.js', code: '//' } };
+  const submit = jobId => host.process_({ jobId, task: 'report', data: { format: 'json', repro } });
+  const ids = Array.from({ length: 300 }, (_, i) => `job-${i}`);
+  for (const id of ids) await submit(id);
+  const last = ids.at(-1);
+  await host.finished(last);
+  for (let round = 0; round < 3; round++) {
+    await until(async () => (await host.get(`/jobs/${last}`)).status === 404, 'its pruning');
+    await submit(last);
+    const job = await host.finished(last);
+    await new Promise(done => setTimeout(done, 300));
+    const { status } = await host.get(new URL(job.result.artifacts[0].url).pathname);
+    if ((await host.get(`/jobs/${last}`)).status === 200) assert.equal(status, 200, 'the artifact of a job that is kept');
+    for (const id of ids) await submit(id);
+  }
 });
