@@ -230,6 +230,8 @@ static void keep_input(struct worker_process *worker, const char *bytes, size_t 
 
 void worker_take_bytes(struct worker_process *worker, const char *bytes, size_t length)
 {
+    if (worker->condemned)
+        return;
     if (worker->input_length == 0) {
         size_t taken = take_frames(worker, bytes, length);
         if (taken < length)

@@ -34,6 +34,7 @@ void worker_condemn(struct worker_process *worker, const char *code, const char 
 {
     error_set(&worker->verdict, code, true, "the plugin %s %s", worker->spec->name, message);
     worker->state = ENDING;
+    worker->condemned = true;
     kill_all(worker, SIGKILL);
 }
 
