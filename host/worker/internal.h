@@ -35,7 +35,7 @@ struct worker_process {
     int64_t started_ns, deadline_ns, kill_ns, bury_ns, idle_since_ns;
     int64_t frame_bytes, said_bytes;
     struct error verdict; /* why the host ends it, or how it ended; empty: as asked */
-    bool condemned; /* what it still says is not heard */
+    bool condemned;       /* what it still says is not heard */
     bool has_crash;
     struct wire_crash crash;
     char last_words[LAST_WORDS_MAX];
