@@ -458,6 +458,8 @@ void outbox_close(struct outbox *outbox, void (*on_closed)(void *client), void *
     outbox->closing = true;
     outbox->on_closed = on_closed;
     outbox->closed_client = client;
+    store_delivery_free(outbox->held); /* in the store they still wait */
+    outbox->held = NULL;
     struct sending *next;
     for (struct sending *sending = outbox->first; sending; sending = next) {
         next = sending->next;

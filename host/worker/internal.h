@@ -22,6 +22,7 @@ struct worker_process {
     int open_handles;
     enum worker_state state;
     bool exited;
+    bool keeper_told; /* to kill all that the worker started */
     int64_t exit_code;
     int exit_signal;
     char *folder; /* of this worker, in work_folder */

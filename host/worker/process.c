@@ -15,16 +15,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define KEEPER_LIMIT_NS 2000000000LL /* for the keeper to end its own */
 #define START_LIMIT_NS 20000000000LL /* to READY */
 #define SAID_MAX ((int64_t)64 << 20) /* on standard error, by one worker between two jobs */
 #define FIRST_MEASURE_NS 500000000LL /* of a job's folder: the short ones aren't worth it */
 #define BURY_WAIT_NS 1000000000LL    /* from its exit to the end of its pipe */
 #define NAME_COUNTER_TEXT_MAX 64
 
+/* SIGKILL for a worker that may start processes goes through its keeper, who kills them all; see worker/keeper.h. */
 static void kill_all(struct worker_process *worker, int number)
 {
     if (worker->exited || worker->state == DEAD)
         return;
+    if (number == SIGKILL && worker->spec->exec && !worker->keeper_told) {
+        worker->keeper_told = true;
+        worker->kill_ns = clock_monotonic_ns() + KEEPER_LIMIT_NS;
+        uv_process_kill(&worker->process, SIGUSR1);
+        return;
+    }
     /* It leads a process group of its own. */
     if (kill(-worker->process.pid, number) != 0)
         uv_process_kill(&worker->process, number);

@@ -3,6 +3,7 @@
 #include "base/name.h"
 #include "base/utf8.h"
 #include "worker/crash.h"
+#include "worker/keeper.h"
 #include "worker/loader.h"
 #include "worker/sandbox.h"
 #include "worker/wire.h"
@@ -309,44 +310,6 @@ out:
     return failed;
 }
 
-/* With the exec grant, the worker becomes the first process of a PID namespace where the kernel lets it: with it dies
- * all that it started. The process that the host knows stays outside and passes signals and the exit status on. */
-static void enter_pid_namespace(void)
-{
-    int flags = CLONE_NEWPID | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
-    if (unshare(flags) != 0)
-        return;
-    pid_t child = fork();
-    if (child < 0)
-        return;
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        return;
-    }
-    close(WIRE_FD);
-    struct sigaction ignore_nothing = {.sa_handler = SIG_DFL};
-    sigaction(SIGTERM, &ignore_nothing, NULL);
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    sigaddset(&wanted, SIGTERM);
-    sigaddset(&wanted, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &wanted, NULL);
-    for (;;) {
-        int number = sigwaitinfo(&wanted, NULL);
-        if (number == SIGTERM)
-            kill(child, SIGTERM);
-        int status;
-        if (number == SIGCHLD && waitpid(child, &status, WNOHANG) == child) {
-            if (WIFSIGNALED(status)) {
-                sigprocmask(SIG_UNBLOCK, &wanted, NULL);
-                signal(WTERMSIG(status), SIG_DFL);
-                raise(WTERMSIG(status));
-            }
-            _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 70);
-        }
-    }
-}
-
 static int enter_sandbox(json_t *configuration, json_t **sandbox_json, struct error *error)
 {
     const char *read_paths[READ_PATHS_MAX + 1] = {NULL};
@@ -450,7 +413,7 @@ int runtime_main(int fd)
     runtime.secrets = json_object_get(configuration, "secrets");
     runtime.workspace_root = json_string_value(json_object_get(configuration, "workspace"));
     if (json_is_true(json_object_get(configuration, "exec")))
-        enter_pid_namespace();
+        keeper_start();
     crash_install(fd);
     if (enter_sandbox(configuration, &sandbox, &error) != 0 || loader_open(path, &runtime.plugin, &error) != 0) {
         refuse(fd, error.code, error.message);

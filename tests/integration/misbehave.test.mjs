@@ -1,10 +1,10 @@
 // What a plugin may do wrong costs its own attempt, and nothing else.
 import { test, before, after, describe } from 'node:test';
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { Host, sanitized, until } from '../support/host.mjs';
+import { Host, build, sanitized, until } from '../support/host.mjs';
 
 const conf = {
   'worker.conf': '[worker]\ntimeout = 3s\ngrace = 300ms\nmemory = 128M\nworkers = 2\ndisk = 32M\n',
@@ -158,19 +158,28 @@ describe('a plugin that misbehaves', () => {
   });
 });
 
-test('with the exec grant, all that a job started is gone with its worker', async t => {
-  const host = await new Host(t, {
-    plugins: ['misbehave'],
-    conf: { 'p.conf': '[plugin misbehave]\nexec = yes\nrecycle = 1\ntimeout = 2s\ngrace = 200ms\n[jobs]\nmax_attempts = 1\n' },
-  }).start();
-  const marker = `misbehave-escape-${process.pid}`;
-  writeFileSync(join(host.folder, 'marker'), marker);
-  const count = () => execFileSync('ps', ['-eo', 'args='], { encoding: 'utf8' }).split('\n').filter(line => line.includes(`exportd-worker ${host.process.pid} `)).length;
-  const job = await host.runJob({ task: 'escape' });
-  assert.equal(job.status, 'completed', job.error);
-  assert.equal(job.result.started, true);
-  await until(() => count() === 0, 'the end of all that the job started');
-  const bomb = await host.runJob({ task: 'fork_bomb' });
-  assert.equal(bomb.status, 'completed', bomb.error);
-  await until(() => count() === 0, 'the end of the fork bomb');
-});
+for (const prefix of [[], [join(build, 'tools/without'), 'namespaces']]) {
+  test(`with the exec grant, all that a job started is gone with its worker${prefix.length ? ', without namespaces too' : ''}`, async t => {
+    const host = await new Host(t, {
+      plugins: ['misbehave'],
+      prefix,
+      conf: { 'p.conf': '[plugin misbehave]\nexec = yes\nrecycle = 1\ntimeout = 2s\ngrace = 200ms\nmemory = 8G\n[jobs]\nmax_attempts = 1\n' },
+    }).start();
+    const count = () => execFileSync('ps', ['-eo', 'args='], { encoding: 'utf8' }).split('\n').filter(line => line.includes(`exportd-worker ${host.process.pid} `)).length;
+    const job = await host.runJob({ task: 'escape' });
+    assert.equal(job.status, 'completed', job.error);
+    assert.equal(job.result.started, true);
+    await until(() => count() === 0, 'the end of all that the job started');
+    const bomb = await host.runJob({ task: 'fork_bomb' });
+    assert.equal(bomb.status, 'completed', bomb.error);
+    await until(() => count() === 0, 'the end of the fork bomb');
+    const stubborn = await host.runJob({ task: 'ignore_sigterm' });
+    assert.equal(stubborn.errorCode, 'worker_timeout', stubborn.error);
+    await until(() => count() === 0, 'the end of a worker that ignores SIGTERM');
+    await host.process_({ jobId: 'left', task: 'escape_and_stay' });
+    await until(async () => (await host.get('/jobs/left')).json.progress === 0.5, 'its children');
+    assert.ok(count() >= 3);
+    await host.kill();
+    await until(() => count() === 0, 'the end of what a killed host had started');
+  });
+}

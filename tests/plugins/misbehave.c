@@ -130,6 +130,15 @@ TASK(escape)
     return EXPORTD_OK;
 }
 
+/* The same, and then it goes on for long. */
+TASK(escape_and_stay)
+{
+    escape(job, data, result);
+    exportd_progress(job, 0.5, "its children run");
+    sleep_ms(600000);
+    return EXPORTD_OK;
+}
+
 static int recurse(volatile char *above, volatile int *end)
 {
     volatile char frame[4096];
@@ -438,6 +447,7 @@ static const struct exportd_task tasks[] = {
     ENTRY(memory_shared),
     ENTRY(fork_bomb),
     ENTRY(escape),
+    ENTRY(escape_and_stay),
     ENTRY(overflow),
     ENTRY(close_descriptors),
     ENTRY(hang_up),

@@ -1,0 +1,17 @@
+/*
+ * worker/keeper.h: with the exec grant, a process between host and worker that sees to it that all which the worker
+ * starts ends with it.
+ *
+ * The process that the host started becomes the keeper, and the worker its child: the first process of a PID
+ * namespace of its own where the kernel allows one. The keeper maps no plugin. It passes SIGTERM on; when the worker
+ * ends, for whatever reason, it kills what is left and ends as the worker did. SIGUSR1, from the host or by the
+ * host's death, makes it kill the worker too.
+ */
+#ifndef EXPORTD_WORKER_KEEPER_H
+#define EXPORTD_WORKER_KEEPER_H
+
+/* Returns in the worker. Where no process can be made, in the one that called. Before the sandbox, with one thread.
+ */
+void keeper_start(void);
+
+#endif
