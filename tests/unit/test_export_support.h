@@ -130,7 +130,7 @@ static struct fake *fake_open(const char *plugin)
     if (!fake->library)
         fail_msg("%s", dlerror());
     fake->plugin = ((const struct exportd_block *)dlsym(fake->library, "exportd_plugin_block"))->plugin;
-    strcpy(fake->workspace, "/tmp/test_export.XXXXXX");
+    snprintf(fake->workspace, sizeof fake->workspace, "/tmp/test_export.XXXXXX");
     assert_non_null(mkdtemp(fake->workspace));
     fake->job =
         (struct exportd_job){.size = sizeof fake->job, .host = &fake_host, .id = "job", .route = "", .attempt = 1};

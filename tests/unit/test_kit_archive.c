@@ -24,7 +24,7 @@ struct place {
 
 static void open_place(struct place *place)
 {
-    strcpy(place->folder, "/tmp/test_kit_archive.XXXXXX");
+    snprintf(place->folder, sizeof place->folder, "/tmp/test_kit_archive.XXXXXX");
     assert_non_null(mkdtemp(place->folder));
     snprintf(place->path, sizeof place->path, "%s/a", place->folder);
 }
