@@ -23,6 +23,8 @@
 #include <stdint.h>
 
 enum config_sandbox { CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_REQUIRED, CONFIG_SANDBOX_OFF };
+enum config_jetstream { CONFIG_JETSTREAM_AUTO, CONFIG_JETSTREAM_REQUIRED, CONFIG_JETSTREAM_OFF };
+enum config_addressing { CONFIG_ADDRESSING_PATH, CONFIG_ADDRESSING_VIRTUAL };
 enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_WARNING, CONFIG_LOG_ERROR };
 
 /* Lists (type "list"): comma- or space-separated in conf.d. */
@@ -69,8 +71,59 @@ struct config_jobs {
     int64_t max_artifact_bytes;  /* all artifacts of one job together; default 2G */
 };
 
+/* Where jobs are kept. */
+struct config_store {
+    char *url;          /* DATABASE_URL, a secret: postgresql://…; empty: SQLite in [host] state */
+    int64_t lease_ms;   /* PostgreSQL: the jobs of a host that is silent for this long run elsewhere; default 6s */
+    int64_t timeout_ms; /* PostgreSQL: without an answer for this long the connection counts as lost; default 10s */
+};
+
+struct config_nats {
+    char *url;                       /* NATS_URL, a secret: one or more, by commas; empty: no NATS */
+    enum config_jetstream jetstream; /* auto | required | off; default auto */
+    char *stream;                    /* of the requests; default EXPORTD */
+    char *consumer;                  /* durable, shared by all hosts; default exportd */
+    char *answers;                   /* stream that keeps answers; empty: none is made; default EXPORTD_ANSWERS */
+    int64_t answers_keep_ms;         /* default 3d */
+    int64_t answers_concurrency;     /* published and not yet confirmed; default 512 */
+    int64_t batch;                   /* requests that are pulled and not yet on disk; default 512 */
+    int64_t ack_wait_ms;             /* the server hands a request out again after this; default 30s */
+    int64_t timeout_ms;              /* for the server's answer to one request; default 5s */
+    int64_t retry_for_ms;            /* an answer that can't be published is a dead letter after this; default 7d */
+    int64_t progress_every_ms;       /* at the most one export.progress of a job in this time; default 250ms */
+    char *user, *password, *token;   /* empty: as the URL says */
+    char *creds_file;                /* path */
+    char *nkey_seed;                 /* path of a file with an NKey seed */
+    char *ca_file, *certificate_file, *key_file; /* PEM */
+    bool tls;                                    /* default no; tls:// in the URL asks for it too */
+};
+
+struct config_redis {
+    char *url;          /* REDIS_URL, a secret: redis://[:password@]host[:port][/db], unix:///path; empty: no Redis */
+    char *prefix;       /* of keys and channels; default exportd: */
+    int64_t ttl_ms;     /* a job's hash is kept for this long after its last change; default 1d */
+    int64_t timeout_ms; /* for connecting; default 2s */
+};
+
+struct config_s3 {
+    char *bucket;                      /* S3_BUCKET; empty: artifacts stay in [host] state */
+    char *endpoint;                    /* S3_ENDPOINT, http(s)://host[:port]; empty: Amazon's for the region */
+    char *region;                      /* S3_REGION; default us-east-1 */
+    char *access_key;                  /* S3_ACCESS_KEY */
+    char *secret_key;                  /* S3_SECRET_KEY, a secret */
+    char *prefix;                      /* put before the job's id in keys; default empty */
+    enum config_addressing addressing; /* path | virtual; default path */
+    int64_t multipart_bytes;           /* larger files go up in parts; default 64M */
+    int64_t part_bytes;                /* default 16M */
+    int64_t concurrency;               /* jobs that upload at once; default 4 */
+    int64_t timeout_ms;                /* a transfer that moves nothing for this long is broken off; default 30s */
+    int64_t retry_for_ms;              /* an upload is retried for this long, then the job has failed; default 1h */
+    int64_t presign_ms; /* URLs in results carry a signature that is good for this long; 0 (default): plain URLs */
+};
+
 struct config_repros {
     char *folder;      /* <id>.json are looked up here; empty: none */
+    char *query;       /* with a PostgreSQL store: one row, one JSON column, $1 is the id; empty: none */
     int64_t max_files; /* per repro; default 20000 */
     int64_t max_bytes; /* of one repro document; default 64M */
 };
@@ -93,6 +146,7 @@ struct config_worker {
     int64_t grace_ms;           /* between SIGTERM and SIGKILL; default 5s */
     int64_t memory_bytes;       /* default 512M */
     int64_t workers;            /* processes at the most; default 2 */
+    int64_t limit;              /* jobs of the plugin that run at once, over all hosts of a store; default 0: any */
     int64_t idle_ms;            /* an idle worker is stopped after this, the last one too; default 60s */
     int64_t recycle;            /* jobs after which a worker is replaced; default 1000 */
     int64_t disk_bytes;         /* its folder in all, and each file (RLIMIT_FSIZE); default 4G */
@@ -127,6 +181,10 @@ struct config {
     char *folder; /* NULL: none was read */
     struct config_host host;
     struct config_http http;
+    struct config_store store;
+    struct config_nats nats;
+    struct config_redis redis;
+    struct config_s3 s3;
     struct config_jobs jobs;
     struct config_repros repros;
     struct config_webhook webhook;
@@ -217,6 +275,12 @@ enum config_kind {
     CONFIG_KIND_URL,      /* http:// or https:// */
     CONFIG_KIND_TOKEN,    /* a secret that fits a header: printable ASCII without spaces */
     CONFIG_KIND_SIGNING,  /* a secret; after whsec_ it must be base64 */
+    CONFIG_KIND_TEXT,     /* one line */
+    CONFIG_KIND_NAME,     /* of a stream, a consumer, a bucket: [A-Za-z0-9_.-]+ */
+    CONFIG_KIND_SECRET,   /* a secret of one line */
+    CONFIG_KIND_STORE,    /* a secret: postgresql://… */
+    CONFIG_KIND_NATS,     /* a secret: nats:// or tls:// URLs by commas */
+    CONFIG_KIND_REDIS,    /* a secret: redis:// or unix:// */
     CONFIG_KIND_HOSTS,    /* list of host names */
     CONFIG_KIND_NETWORKS, /* list of addresses and CIDR blocks */
     CONFIG_KIND_NAMES,    /* list of names of secrets */

@@ -223,8 +223,28 @@ static void take_variable(struct config_loader *loader, const char *variable)
     take(loader, name + PREFIX_LENGTH, equals + 1, place);
 }
 
+/* Names that deployments know. They come after conf.d and before EXPORTD_…; an empty one counts as not there. */
+static void take_known_names(struct config_loader *loader)
+{
+    static const struct {
+        const char *name, *section, *key;
+    } known[] = {
+        {"DATABASE_URL", "store", "url"},      {"NATS_URL", "nats", "url"},           {"REDIS_URL", "redis", "url"},
+        {"S3_BUCKET", "s3", "bucket"},         {"S3_ENDPOINT", "s3", "endpoint"},     {"S3_REGION", "s3", "region"},
+        {"S3_ACCESS_KEY", "s3", "access_key"}, {"S3_SECRET_KEY", "s3", "secret_key"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        const char *value = getenv(known[i].name);
+        char place[NAME_MAX_LENGTH];
+        snprintf(place, sizeof place, "environment %s", known[i].name);
+        if (value && *value)
+            apply(loader, known[i].section, known[i].key, value, place);
+    }
+}
+
 void config_apply_environment(struct config_loader *loader, char *const *environment)
 {
+    take_known_names(loader);
     size_t count = 0;
     size_t total = 0;
     while (environment && environment[total])

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 /* Sections that conf.d may have; those of the second kind carry a name: [plugin export-pdf]. */
-static const char *const section_words[] = {"host",   "http",    "jobs",   "repros", "webhook",
-                                            "worker", "secrets", "plugin", "route"};
+static const char *const section_words[] = {"host",   "http",    "store",  "nats",    "redis",  "s3",   "jobs",
+                                            "repros", "webhook", "worker", "secrets", "plugin", "route"};
 #define SECTION_COUNT (sizeof section_words / sizeof *section_words)
 
 static bool takes_name(const char *word)
@@ -46,8 +46,8 @@ static int unknown_section(struct config_loader *loader, const char *section, co
                             nearest);
     else
         config_problems_add(loader->problems, false, place,
-                            "unknown section [%s]; there are [host], [http], [jobs], [repros], [webhook], [worker], "
-                            "[secrets], [plugin NAME] and [route TASK]",
+                            "unknown section [%s]; there are [host], [http], [store], [nats], [redis], [s3], [jobs], "
+                            "[repros], [webhook], [worker], [secrets], [plugin NAME] and [route TASK]",
                             section);
     return -1;
 }

@@ -5,6 +5,10 @@
 #define HOST(member) .section = "host", .offset = offsetof(struct config, host.member)
 #define HTTP(member) .section = "http", .offset = offsetof(struct config, http.member)
 #define JOBS(member) .section = "jobs", .offset = offsetof(struct config, jobs.member)
+#define STORE(member) .section = "store", .offset = offsetof(struct config, store.member)
+#define NATS(member) .section = "nats", .offset = offsetof(struct config, nats.member)
+#define REDIS(member) .section = "redis", .offset = offsetof(struct config, redis.member)
+#define S3(member) .section = "s3", .offset = offsetof(struct config, s3.member)
 #define REPROS(member) .section = "repros", .offset = offsetof(struct config, repros.member)
 #define WEBHOOK(member) .section = "webhook", .offset = offsetof(struct config, webhook.member)
 #define PLUGIN(member) .section = "plugin", .offset = offsetof(struct config_worker, member)
@@ -15,6 +19,7 @@
 #define BOOLEAN .type = "yes/no", .kind = CONFIG_KIND_BOOLEAN
 #define CHOICE(words) .type = words, .kind = CONFIG_KIND_CHOICE
 #define PATH .type = "path", .kind = CONFIG_KIND_PATH, .may_be_empty = true
+#define TEXT(of) .type = "text", .kind = CONFIG_KIND_##of, .may_be_empty = true
 #define LIST(of) .type = "list", .kind = CONFIG_KIND_##of, .may_be_empty = true
 
 #define SECOND INT64_C(1000)
@@ -89,8 +94,95 @@ static const struct config_setting settings[] = {
     {JOBS(max_artifact_bytes), .key = "max_artifact_bytes", SIZE(KIB, TIB), .default_text = "2G",
      .help = "All artifacts of one job together."},
 
+    {STORE(url), .key = "url", TEXT(STORE), .default_text = "",
+     .help = "postgresql://user:password@host/database, shared by all hosts; also DATABASE_URL. Empty: SQLite in "
+             "[host] state."},
+    {STORE(lease_ms), .key = "lease", DURATION(2 * SECOND, HOUR), .default_text = "6s",
+     .help = "PostgreSQL: the jobs of a host that is silent for this long run elsewhere."},
+    {STORE(timeout_ms), .key = "timeout", DURATION(SECOND, HOUR), .default_text = "10s",
+     .help = "PostgreSQL: without an answer for this long the connection is given up and made anew."},
+
+    {NATS(url), .key = "url", TEXT(NATS), .default_text = "",
+     .help = "nats://host:4222, or several by commas; also NATS_URL. Empty: no NATS."},
+    {NATS(jetstream), .key = "jetstream", CHOICE("auto|required|off"), .default_text = "auto",
+     .help = "auto: JetStream where the server has it, else at most once; required: take nothing without it; off."},
+    {NATS(stream), .key = "stream", .type = "name", .kind = CONFIG_KIND_NAME, .default_text = "EXPORTD",
+     .help = "The work queue of the requests; made where no stream has their subjects."},
+    {NATS(consumer), .key = "consumer", .type = "name", .kind = CONFIG_KIND_NAME, .default_text = "exportd",
+     .help = "The durable consumer that all hosts share."},
+    {NATS(answers), .key = "answers", .type = "name", .kind = CONFIG_KIND_NAME, .may_be_empty = true,
+     .default_text = "EXPORTD_ANSWERS",
+     .help = "The stream that keeps answers for callers who are away; made where no stream has their subjects. "
+             "Empty: none."},
+    {NATS(answers_keep_ms), .key = "answers_keep", DURATION(SECOND, 3650 * DAY), .default_text = "3d",
+     .help = "How long that stream keeps an answer."},
+    {NATS(answers_concurrency), .key = "answers_concurrency", INTEGER(1, 65536), .default_text = "512",
+     .help = "Answers that are published and not yet confirmed."},
+    {NATS(batch), .key = "batch", INTEGER(1, 65536), .default_text = "512",
+     .help = "Requests that are pulled and not yet on disk."},
+    {NATS(ack_wait_ms), .key = "ack_wait", DURATION(SECOND, HOUR), .default_text = "30s",
+     .help = "A request that no host has put on disk by then is handed out again."},
+    {NATS(timeout_ms), .key = "timeout", DURATION(100, 10 * MINUTE), .default_text = "5s",
+     .help = "For the server's answer, be it to a connection, a request or a publish."},
+    {NATS(retry_for_ms), .key = "retry_for", DURATION(0, 365 * DAY), .default_text = "7d",
+     .help = "An answer that can't be published is retried for this long; then it is a dead letter."},
+    {NATS(progress_every_ms), .key = "progress_every", DURATION(0, HOUR), .default_text = "250ms",
+     .help = "At the most one export.progress of a job in this time."},
+    {NATS(user), .key = "user", TEXT(TEXT), .default_text = "", .help = "User, unless the URL has one."},
+    {NATS(password), .key = "password", TEXT(SECRET), .default_text = "",
+     .help = "Its password. Best given as file:PATH or ${NAME}."},
+    {NATS(token), .key = "token", TEXT(SECRET), .default_text = "",
+     .help = "A token instead. Best given as file:PATH or ${NAME}."},
+    {NATS(creds_file), .key = "creds_file", PATH, .default_text = "",
+     .help = "A .creds file (JWT and NKey) instead."},
+    {NATS(nkey_seed), .key = "nkey_seed", PATH, .default_text = "", .help = "A file with an NKey seed instead."},
+    {NATS(tls), .key = "tls", BOOLEAN, .default_text = "no",
+     .help = "Refuse a server without TLS. A tls:// URL does the same."},
+    {NATS(ca_file), .key = "ca_file", PATH, .default_text = "",
+     .help = "The authorities that the server's certificate is held against, PEM. Empty: the system's."},
+    {NATS(certificate_file), .key = "certificate_file", PATH, .default_text = "",
+     .help = "This host's own certificate, PEM."},
+    {NATS(key_file), .key = "key_file", PATH, .default_text = "", .help = "Its key, PEM."},
+
+    {REDIS(url), .key = "url", TEXT(REDIS), .default_text = "",
+     .help = "redis://[user:password@]host[:port][/database] or unix:///path; also REDIS_URL. Empty: no Redis."},
+    {REDIS(prefix), .key = "prefix", TEXT(TEXT),
+     .default_text = "exportd:", .help = "Of the keys and channels: <prefix>job:<id> and <prefix>events."},
+    {REDIS(ttl_ms), .key = "ttl", DURATION(SECOND, 365 * DAY), .default_text = "1d",
+     .help = "A job's hash is kept for this long after its last change."},
+    {REDIS(timeout_ms), .key = "timeout", DURATION(100, MINUTE), .default_text = "2s", .help = "For connecting."},
+
+    {S3(bucket), .key = "bucket", .type = "name", .kind = CONFIG_KIND_NAME, .may_be_empty = true, .default_text = "",
+     .help = "Artifacts go to this bucket; also S3_BUCKET. Empty: they stay in [host] state."},
+    {S3(endpoint), .key = "endpoint", .type = "URL", .kind = CONFIG_KIND_URL, .may_be_empty = true,
+     .default_text = "", .help = "http(s)://host[:port]; also S3_ENDPOINT. Empty: Amazon's for the region."},
+    {S3(region), .key = "region", .type = "name", .kind = CONFIG_KIND_NAME, .default_text = "us-east-1",
+     .help = "Also S3_REGION."},
+    {S3(access_key), .key = "access_key", TEXT(TOKEN), .default_text = "", .help = "Also S3_ACCESS_KEY."},
+    {S3(secret_key), .key = "secret_key", TEXT(SECRET), .default_text = "",
+     .help = "Also S3_SECRET_KEY. Best given as file:PATH or ${NAME}."},
+    {S3(prefix), .key = "prefix", TEXT(TEXT), .default_text = "",
+     .help = "Put before the job's id in the objects' keys, such as exports/."},
+    {S3(addressing), .key = "addressing", CHOICE("path|virtual"), .default_text = "path",
+     .help = "path: endpoint/bucket/key; virtual: bucket.endpoint/key."},
+    {S3(multipart_bytes), .key = "multipart", SIZE(5 * MIB, 5 * GIB), .default_text = "64M",
+     .help = "Larger files go up in parts, each retried on its own."},
+    {S3(part_bytes), .key = "part", SIZE(5 * MIB, 5 * GIB), .default_text = "16M",
+     .help = "The size of a part; larger for files that would have more than 10,000."},
+    {S3(concurrency), .key = "concurrency", INTEGER(1, 64), .default_text = "4", .help = "Jobs that upload at once."},
+    {S3(timeout_ms), .key = "timeout", DURATION(SECOND, HOUR), .default_text = "30s",
+     .help = "A transfer that moves nothing for this long is broken off and retried."},
+    {S3(retry_for_ms), .key = "retry_for", DURATION(0, 30 * DAY), .default_text = "1h",
+     .help = "An upload is retried for this long; then the job has failed."},
+    {S3(presign_ms), .key = "presign", DURATION(0, 7 * DAY), .default_text = "0s",
+     .help = "URLs in results carry a signature that is good for this long; 0s: plain URLs."},
+
     {REPROS(folder), .key = "folder", PATH, .default_text = "",
      .help = "Repros are looked up here, as <repro_id>.json. Empty: none."},
+    {REPROS(query), .key = "query", TEXT(TEXT),
+     .default_text = "SELECT to_jsonb(r) FROM repros r WHERE r.id = $1::uuid",
+     .help = "With a PostgreSQL store, repros that the folder lacks are asked for: one row, one JSON column, $1 is "
+             "the id. Empty: none."},
     {REPROS(max_files), .key = "max_files", INTEGER(1, 1000000), .default_text = "20000",
      .help = "Files in one repro."},
     {REPROS(max_bytes), .key = "max_bytes", SIZE(KIB, GIB), .default_text = "64M",
@@ -125,6 +217,8 @@ static const struct config_setting settings[] = {
      .help = "Memory of one worker process."},
     {PLUGIN(workers), .key = "workers", INTEGER(1, 1024), .default_text = "2",
      .help = "Worker processes at the most; each runs one job at a time."},
+    {PLUGIN(limit), .key = "limit", INTEGER(0, 1000000), .default_text = "0",
+     .help = "Jobs of the plugin that run at once, over all hosts that share the store. 0: no such limit."},
     {PLUGIN(idle_ms), .key = "idle", DURATION(0, 30 * DAY), .default_text = "60s",
      .help = "A worker that is idle for this long is stopped, the last one too."},
     {PLUGIN(recycle), .key = "recycle", INTEGER(1, 1000000000), .default_text = "1000",
@@ -166,5 +260,6 @@ size_t config_setting_keys(const char *section, const char **names)
 
 bool config_kind_is_secret(enum config_kind kind)
 {
-    return kind == CONFIG_KIND_TOKEN || kind == CONFIG_KIND_SIGNING;
+    return kind == CONFIG_KIND_TOKEN || kind == CONFIG_KIND_SIGNING ||
+           (kind >= CONFIG_KIND_SECRET && kind <= CONFIG_KIND_REDIS);
 }

@@ -102,6 +102,47 @@ static int check_signing(const char *text, struct config_why *why)
     return 0;
 }
 
+static int check_name(const char *text, struct config_why *why)
+{
+    if (text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")])
+        return config_refuse(why, "is \"%.80s\"; a name has letters, digits, _ . and - only", text);
+    return 0;
+}
+
+static int check_line(const char *text, struct config_why *why)
+{
+    if (config_has_control(text))
+        return config_refuse(why, "holds a control character or more than one line; take that out");
+    return 0;
+}
+
+static bool has_scheme(const char *url, const char *const *schemes)
+{
+    for (; *schemes; schemes++)
+        if (!strncmp(url, *schemes, strlen(*schemes)))
+            return true;
+    return false;
+}
+
+/* The value itself is never quoted: it may hold a password. */
+static int check_server(enum config_kind kind, const char *text, struct config_why *why)
+{
+    static const char *const store[] = {"postgresql://", "postgres://", NULL};
+    static const char *const redis[] = {"redis://", "unix://", NULL};
+    static const char *const nats[] = {"nats://", "tls://", NULL};
+    if (check_line(text, why))
+        return -1;
+    if (kind == CONFIG_KIND_STORE && !has_scheme(text, store))
+        return config_refuse(why, "is no URL of PostgreSQL; write postgresql://user:password@host/database");
+    if (kind == CONFIG_KIND_REDIS && !has_scheme(text, redis))
+        return config_refuse(why, "is no URL of Redis; write redis://host:6379 or unix:///path");
+    for (const char *at = text; kind == CONFIG_KIND_NATS && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (!has_scheme(at + strspn(at, " "), nats))
+            return config_refuse(why, "has a part that is no URL of NATS; write nats://host:4222 or tls://host:4222, "
+                                      "several by commas");
+    return 0;
+}
+
 static int check_text(enum config_kind kind, const char *text, struct config_why *why)
 {
     struct config_address address;
@@ -116,6 +157,15 @@ static int check_text(enum config_kind kind, const char *text, struct config_why
         return check_token(text, why);
     case CONFIG_KIND_SIGNING:
         return check_signing(text, why);
+    case CONFIG_KIND_NAME:
+        return check_name(text, why);
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
+        return check_line(text, why);
+    case CONFIG_KIND_STORE:
+    case CONFIG_KIND_NATS:
+    case CONFIG_KIND_REDIS:
+        return check_server(kind, text, why);
     default:
         return 0;
     }

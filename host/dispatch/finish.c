@@ -1,13 +1,11 @@
 /*
- * How an attempt ends: artifacts are taken, and then one operation writes the job's new state and its delivery
- * together.
+ * How an attempt ends: one operation writes the job's new state and its deliveries together. collect.c has taken the
+ * artifacts before.
  */
-#include "artifact/artifact.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/tree.h"
 #include "dispatch/internal.h"
 
 #include <stdlib.h>
@@ -233,102 +231,21 @@ void dispatch_release(struct active *active)
     finish(active, STORE_FINISH_RELEASE, NULL, NULL);
 }
 
-/* Artifacts are hashed and flushed on a thread of the loop's own. */
-struct collection {
-    uv_work_t request;
-    struct active *active;
-    char *workspace;
-    char *folder;
-    char *base_url;
-    char *result;   /* the plugin's, or NULL */
-    json_t *wanted; /* NULL: only remove the workspace */
-    json_t *taken;
-    struct artifact_limits limits;
-    struct error error;
-};
-
-static void collect(uv_work_t *request)
+void dispatch_finish_completed(struct active *active, char *result)
 {
-    struct collection *collection = request->data;
-    if (collection->wanted)
-        collection->taken = artifact_collect(collection->workspace, collection->wanted, collection->folder,
-                                             collection->base_url, &collection->limits, &collection->error);
-    if (collection->workspace)
-        tree_remove(collection->workspace);
-}
-
-static void free_collection(struct collection *collection)
-{
-    free(collection->workspace);
-    free(collection->folder);
-    free(collection->base_url);
-    free(collection->result);
-    json_decref(collection->wanted);
-    json_decref(collection->taken);
-    free(collection);
-}
-
-static char *result_with_artifacts(const char *result_text, json_t *taken)
-{
-    json_t *result = result_text ? json_loads(result_text, 0, NULL) : json_object();
-    json_object_set(result, "artifacts", taken);
-    char *text = json_dumps(result, JSON_COMPACT);
-    json_decref(result);
-    return text;
-}
-
-static void on_collected(uv_work_t *request, int status)
-{
-    (void)status;
-    struct collection *collection = request->data;
-    struct active *active = collection->active;
-    if (active) {
-        active->lane->dispatch->pending_ops--;
-        if (error_is_set(&collection->error))
-            dispatch_finish_error(active, &collection->error);
-        else
-            finish(active, STORE_FINISH_COMPLETED, result_with_artifacts(collection->result, collection->taken),
-                   NULL);
-    }
-    free_collection(collection);
-}
-
-static void start_collection(struct dispatch *dispatch, struct active *active, const struct worker_outcome *outcome)
-{
-    struct collection *collection = memory_zeroed(1, sizeof *collection);
-    const struct config_jobs *jobs = &dispatch->options.config->jobs;
-    collection->request.data = collection;
-    collection->workspace = memory_text(outcome->folder);
-    collection->limits =
-        (struct artifact_limits){.max_count = jobs->max_artifacts, .max_bytes = jobs->max_artifact_bytes};
-    if (active) {
-        collection->active = active;
-        collection->wanted = json_deep_copy(outcome->artifacts); /* counts of references aren't atomic */
-        collection->result = outcome->result ? memory_bytes(outcome->result, outcome->result_length) : NULL;
-        collection->folder = artifact_folder(dispatch->options.artifact_folder, active->job->id);
-        char *segment = artifact_url_segment(active->job->id);
-        collection->base_url = memory_format("%s/artifacts/%s/", dispatch->options.public_url, segment);
-        free(segment);
-        active->state = ACTIVE_FINISHING;
-        dispatch->pending_ops++;
-    }
-    if (uv_queue_work(dispatch->options.loop, &collection->request, collect, on_collected) != 0) {
-        collect(&collection->request);
-        on_collected(&collection->request, 0);
-    }
+    finish(active, STORE_FINISH_COMPLETED, result, NULL);
 }
 
 void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome)
 {
-    struct dispatch *dispatch = active->lane->dispatch;
     bool has_artifacts = outcome->status == EXPORTD_OK && json_array_size(outcome->artifacts) > 0 && outcome->folder;
     if (outcome->folder)
-        start_collection(dispatch, has_artifacts ? active : NULL, outcome);
+        dispatch_collect(active->lane->dispatch, has_artifacts ? active : NULL, outcome);
     if (has_artifacts)
         return;
     if (outcome->status != EXPORTD_OK)
         dispatch_finish_error(active, &outcome->error);
     else
-        finish(active, STORE_FINISH_COMPLETED,
-               outcome->result ? memory_bytes(outcome->result, outcome->result_length) : memory_text("{}"), NULL);
+        dispatch_finish_completed(active, outcome->result ? memory_bytes(outcome->result, outcome->result_length)
+                                                          : memory_text("{}"));
 }

@@ -1,6 +1,7 @@
 /*
  * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
- * change.c: cancel and retry; tick.c: what falls due; drain.c: the end; listen.c: who hears of it.
+ * collect.c: what they leave; change.c: cancel and retry; tick.c: what falls due; drain.c: the end; listen.c: who
+ * hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H
@@ -93,7 +94,12 @@ void dispatch_finish_outcome(struct active *active, const struct worker_outcome 
 void dispatch_finish_error(struct active *active,
                            const struct error *error); /* before it reached a worker, or around it */
 void dispatch_finish_cancelled(struct active *active);
-void dispatch_release(struct active *active); /* back to the store as it was */
+void dispatch_finish_completed(struct active *active, char *result); /* takes result */
+void dispatch_release(struct active *active);                        /* back to the store as it was */
+
+/* collect.c: takes over the workspace in outcome->folder. active: its artifacts are taken, and then it is finished;
+ * NULL: the workspace is only removed. */
+void dispatch_collect(struct dispatch *dispatch, struct active *active, const struct worker_outcome *outcome);
 
 /* listen.c */
 void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *event, json_t *data,

@@ -51,9 +51,14 @@ export function confFolder(folder, conf) {
   return path;
 }
 
+/** This process' environment without what exportd reads. */
+export function ownEnvironment() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(EXPORTD_|S3_|(DATABASE|NATS|REDIS)_URL$)/.test(name)));
+}
+
 /** Runs the program to its end. */
 export function run(args, { env = {}, input, cwd } = {}) {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EXPORTD_')));
+  const clean = ownEnvironment();
   const done = spawnSync(exportd, args, { env: { ...clean, ...env }, input, cwd, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 4 * patience });
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr };
 }
@@ -76,7 +81,7 @@ export class Host {
   }
 
   async start() {
-    const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EXPORTD_')));
+    const clean = ownEnvironment();
     const command = [...this.prefix, exportd, 'serve', '-c', this.conf];
     this.process = spawn(command[0], command.slice(1), {
       env: { ...clean, EXPORTD_HTTP_LISTEN: '127.0.0.1:0', EXPORTD_HOST_STATE: this.state, EXPORTD_HOST_PLUGINS: this.plugins, ...this.env },

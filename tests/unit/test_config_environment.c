@@ -37,10 +37,12 @@ static void every_setting_can_be_given_over_conf_d(void **state)
         assert_string_equal(loaded, wanted);
         assert_string_equal(config_place(fixture->config, section_name(setting), setting->key), place);
 
-        setenv(name, bad_value(setting), 1);
-        load_text(fixture, text);
-        expect_error(fixture, place, setting->key);
-        expect_count(fixture, 1);
+        if (bad_value(setting)) {
+            setenv(name, bad_value(setting), 1);
+            load_text(fixture, text);
+            expect_error(fixture, place, setting->key);
+            expect_count(fixture, 1);
+        }
 
         setenv(name, "", 1);
         load_text(fixture, text);

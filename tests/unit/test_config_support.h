@@ -205,6 +205,17 @@ static inline const char *bad_value(const struct config_setting *setting)
         return "two words";
     case CONFIG_KIND_SIGNING:
         return "whsec_!!";
+    case CONFIG_KIND_NAME:
+        return "not a name";
+    case CONFIG_KIND_TEXT:
+    case CONFIG_KIND_SECRET:
+        return NULL; /* any line is good */
+    case CONFIG_KIND_STORE:
+        return "mysql://host/database";
+    case CONFIG_KIND_NATS:
+        return "nats://one:4222, http://two:4222";
+    case CONFIG_KIND_REDIS:
+        return "http://host:6379";
     case CONFIG_KIND_HOSTS:
         return "good.example http://bad.example";
     case CONFIG_KIND_NETWORKS:
@@ -238,6 +249,18 @@ static inline void good_value(const struct config_setting *setting, char *text, 
         break;
     case CONFIG_KIND_URL:
         snprintf(text, size, "https://exportd.example.org/base");
+        break;
+    case CONFIG_KIND_NAME:
+        snprintf(text, size, "Some_name.1");
+        break;
+    case CONFIG_KIND_STORE:
+        snprintf(text, size, "postgresql://user:word@host:5433/database");
+        break;
+    case CONFIG_KIND_NATS:
+        snprintf(text, size, "nats://one:4222, tls://user:word@two:4222");
+        break;
+    case CONFIG_KIND_REDIS:
+        snprintf(text, size, "redis://:word@host:6379/3");
         break;
     case CONFIG_KIND_HOSTS:
         snprintf(text, size, "one.example");

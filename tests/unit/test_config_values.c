@@ -15,6 +15,8 @@ static void every_setting_refuses_what_is_of_a_wrong_type(void **state)
     const struct config_setting *settings = config_settings(&count);
     assert_true(count > 40);
     for (size_t i = 0; i < count; i++) {
+        if (!bad_value(&settings[i]))
+            continue;
         load_setting(fixture, &settings[i], bad_value(&settings[i]));
         expect_error(fixture, "test.conf:4", settings[i].key);
         expect_count(fixture, 1);
