@@ -79,9 +79,11 @@ static void write_address(struct host *host)
     fclose(file);
 }
 
-static void on_delivery_ready(void *client)
+static void on_delivery_ready(void *client, enum store_channel channel)
 {
-    outbox_kick(((struct host *)client)->outbox);
+    struct host *host = client;
+    if (channel == STORE_CHANNEL_WEBHOOK)
+        outbox_kick(host->outbox);
 }
 
 static void close_signal(uv_signal_t *handle)

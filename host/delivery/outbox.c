@@ -406,6 +406,7 @@ void outbox_kick(struct outbox *outbox)
     outbox->taking = true;
     outbox->take_again = false;
     struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, on_taken, outbox);
+    op->delivery_take.channel = STORE_CHANNEL_WEBHOOK;
     op->delivery_take.now_ms = clock_now_ms();
     op->delivery_take.taken_until_ms = op->delivery_take.now_ms + outbox->config->webhook.timeout_ms + 5000;
     op->delivery_take.limit = room;

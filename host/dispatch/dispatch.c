@@ -56,6 +56,13 @@ void dispatch_forget(struct active *active)
     free(active);
 }
 
+void dispatch_drop(struct active *active)
+{
+    active->lane->dispatch->stale++;
+    log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id, "its lease ran out: the job is another host's now");
+    dispatch_forget(active);
+}
+
 static void queue(struct active *active)
 {
     struct active **at = &active->lane->first;
@@ -81,6 +88,8 @@ void dispatch_unqueue(struct active *active)
 
 static int window(const struct lane *lane)
 {
+    if (lane->plugin->settings->limit > 0)
+        return lane->queued + pool_slots(lane->pool); /* what waits in memory counts as running, for all hosts */
     int wanted = (int)(lane->rate_per_s * WINDOW_S);
     int least = (int)lane->plugin->settings->workers;
     if (wanted < least)
@@ -113,9 +122,9 @@ static void start_in_worker(struct active *active)
         return;
     }
     lane->dispatch->running++;
-    if (lane->dispatch->listeners)
-        dispatch_tell(lane->dispatch, active->job->id, "started",
-                      json_pack("{s:i}", "attempt", active->job->attempts), false);
+    if (dispatch_is_watched(lane->dispatch))
+        dispatch_tell(lane->dispatch, active->job, "started", json_pack("{s:i}", "attempt", active->job->attempts),
+                      false);
 }
 
 /* A repro that is named by its id is read on a thread of the loop's own, just before the job starts. */
@@ -140,7 +149,9 @@ static void on_loaded(uv_work_t *request, int status)
     struct active *active = loading->active;
     struct lane *lane = active->lane;
     lane->dispatch->pending_ops--;
-    if (active->cancelled)
+    if (active->lost)
+        dispatch_drop(active);
+    else if (active->cancelled)
         dispatch_finish_cancelled(active);
     else if (error_is_set(&loading->error))
         dispatch_finish_error(active, &loading->error);
@@ -216,19 +227,44 @@ static void on_claimed(struct store_op *op, void *client)
     dispatch_check_drained(dispatch);
 }
 
+static bool is_claiming(const struct lane *lane)
+{
+    for (size_t i = 0; i < lane->dispatch->route_count; i++)
+        if (lane->dispatch->routes[i].lane == lane && lane->dispatch->routes[i].claiming)
+            return true;
+    return false;
+}
+
+static void claim(struct route_state *route, int count)
+{
+    struct lane *lane = route->lane;
+    struct store_op *op = store_op_claim(route->route->name, count, on_claimed, route);
+    op->claim.limit = (int)lane->plugin->settings->limit;
+    op->claim.limit_routes = lane->routes;
+    op->claim.limit_route_count = lane->route_count;
+    route->claiming = true;
+    lane->dispatch->pending_ops++;
+    store_enqueue(lane->dispatch->options.store, op);
+}
+
+void dispatch_expect(struct lane *lane)
+{
+    for (size_t i = 0; i < lane->dispatch->route_count; i++)
+        if (lane->dispatch->routes[i].lane == lane)
+            lane->dispatch->routes[i].backlog = true;
+}
+
 static void refill(struct lane *lane)
 {
     struct dispatch *dispatch = lane->dispatch;
+    bool limited = lane->plugin->settings->limit > 0;
     int room = window(lane) - lane->queued - lane->submitting;
     if (room <= 0 || room * 2 < window(lane) || !is_open(lane))
         return;
     for (size_t i = 0; i < dispatch->route_count; i++) {
         struct route_state *route = &dispatch->routes[i];
-        if (route->lane != lane || !route->backlog || route->claiming)
-            continue;
-        route->claiming = true;
-        dispatch->pending_ops++;
-        store_enqueue(dispatch->options.store, store_op_claim(route->route->name, room, on_claimed, route));
+        if (route->lane == lane && route->backlog && !route->claiming && !(limited && is_claiming(lane)))
+            claim(route, room);
     }
 }
 
@@ -266,6 +302,8 @@ static void on_submitted(struct store_op *op, void *client)
         submission->callback(submission->client, op->submit.outcome, op->submit.job, NULL);
         if (op->submit.outcome == STORE_CREATED) {
             route->stats.submitted++;
+            if (dispatch->options.observe)
+                dispatch_tell(dispatch, op->submit.job, "pending", json_object(), false);
             if (op->submit.claim) {
                 struct active *active = dispatch_activate(dispatch, op->submit.job, route);
                 op->submit.job = NULL;
@@ -300,9 +338,48 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     op->submit.job = job;
     /* Straight into memory while there is room and nobody waits before it: one commit, and it can start. */
     submission->leased = op->submit.claim = is_open(lane) && !state->backlog && job->run_at_ms == 0 &&
+                                            lane->plugin->settings->limit == 0 &&
                                             lane->queued + lane->submitting < window(lane) + pool_slots(lane->pool);
     if (submission->leased)
         lane->submitting++;
+    dispatch->pending_ops++;
+    store_enqueue(dispatch->options.store, op);
+}
+
+struct refusal {
+    struct dispatch *dispatch;
+    dispatch_submitted callback;
+    void *client;
+};
+
+static void on_refused(struct store_op *op, void *client)
+{
+    struct refusal *refusal = client;
+    struct dispatch *dispatch = refusal->dispatch;
+    dispatch->pending_ops--;
+    bool failed = error_is_set(&op->error);
+    dispatch->store_errors += failed ? 1 : 0;
+    refusal->callback(refusal->client, op->submit.outcome, failed ? NULL : op->submit.job,
+                      failed ? &op->error : NULL);
+    if (!failed && op->submit.outcome == STORE_CREATED) {
+        dispatch->dead_letters++;
+        struct store_delivery *answer = op->submit.delivery;
+        op->submit.delivery = NULL;
+        dispatch_deliver(dispatch, answer);
+    }
+    store_op_free(op);
+    free(refusal);
+    dispatch_check_drained(dispatch);
+}
+
+void dispatch_refuse(struct dispatch *dispatch, struct job *job, struct store_delivery *answer,
+                     dispatch_submitted callback, void *client)
+{
+    struct refusal *refusal = memory_zeroed(1, sizeof *refusal);
+    *refusal = (struct refusal){.dispatch = dispatch, .callback = callback, .client = client};
+    struct store_op *op = store_op_new(STORE_SUBMIT, on_refused, refusal);
+    op->submit.job = job;
+    op->submit.delivery = answer;
     dispatch->pending_ops++;
     store_enqueue(dispatch->options.store, op);
 }
@@ -313,7 +390,7 @@ static void on_pool_log(void *client, uint64_t lease, enum exportd_log_level lev
     struct active *active = dispatch_find_lease(lane->dispatch, lease);
     log_write((enum log_level)level, lane->plugin->name, active ? active->job->id : NULL, "%s", text);
     if (active && lane->dispatch->listeners && level >= EXPORTD_INFO)
-        dispatch_tell(lane->dispatch, active->job->id, "log",
+        dispatch_tell(lane->dispatch, active->job, "log",
                       json_pack("{s:i, s:s}", "level", (int)level, "message", text), false);
 }
 
@@ -325,8 +402,11 @@ static void on_pool_progress(void *client, uint64_t lease, double fraction, cons
         return;
     active->fraction = fraction;
     snprintf(active->stage, sizeof active->stage, "%s", stage);
-    if (lane->dispatch->listeners)
-        dispatch_tell(lane->dispatch, active->job->id, "progress",
+    const struct dispatch_options *options = &lane->dispatch->options;
+    if (options->progress)
+        options->progress(options->client, active->job, fraction, active->stage);
+    if (dispatch_is_watched(lane->dispatch))
+        dispatch_tell(lane->dispatch, active->job, "progress",
                       json_pack("{s:f, s:s}", "progress", fraction, "stage", stage), false);
 }
 
@@ -406,6 +486,9 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
         for (size_t j = 0; j < dispatch->lane_count; j++)
             if (dispatch->lanes[j].plugin == route->route->plugin)
                 route->lane = &dispatch->lanes[j];
+        struct lane *lane = route->lane;
+        lane->routes = memory_resized(lane->routes, (size_t)lane->route_count + 1, sizeof *lane->routes);
+        lane->routes[lane->route_count++] = route->route->name;
     }
     uv_timer_t *timers[] = {&dispatch->tick_timer, &dispatch->watch_timer, &dispatch->drain_timer};
     for (size_t i = 0; i < 3; i++) {
@@ -425,6 +508,8 @@ void dispatch_free(struct dispatch *dispatch)
     struct active *active, *next;
     HASH_ITER(by_lease, dispatch->by_lease, active, next)
     dispatch_forget(active);
+    for (size_t i = 0; i < dispatch->lane_count; i++)
+        free(dispatch->lanes[i].routes);
     free(dispatch->lanes);
     free(dispatch->routes);
     free(dispatch);
@@ -439,6 +524,7 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
         .in_memory = HASH_CNT(by_lease, dispatch->by_lease),
         .stale = dispatch->stale,
         .store_errors = dispatch->store_errors,
+        .dead_letters = dispatch->dead_letters,
         .routes = memory_zeroed(dispatch->route_count, sizeof *stats.routes),
         .route_count = dispatch->route_count,
     };

@@ -23,10 +23,21 @@ struct dispatch_options {
     const struct config *config;
     const struct catalog *catalog;
     struct store *store;
-    const char *artifact_folder;          /* of all jobs */
-    const char *work_folder;              /* of all workers */
-    const char *public_url;               /* "http://127.0.0.1:8080", for artifacts' URLs */
-    void (*delivery_ready)(void *client); /* a job's end has put something into the outbox */
+    const char *artifact_folder; /* of all jobs */
+    const char *work_folder;     /* of all workers */
+    const char *public_url;      /* "http://127.0.0.1:8080", for artifacts' URLs */
+    /* A job's end has put something into the outbox. */
+    void (*delivery_ready)(void *client, enum store_channel channel);
+    /* An answer on STORE_CHANNEL_NATS can be published as soon as it is on disk: until when (ms since the epoch)
+     * nobody else need look after it. 0, or no function: not now. */
+    int64_t (*reserve)(void *client);
+    /* Such an answer is on disk now. Takes it. */
+    void (*deliver)(void *client, struct store_delivery *delivery);
+    /* Hears what happens to every job: events as of struct dispatch_listener, and "pending" when it was accepted.
+     * data is borrowed. Or no function. */
+    void (*observe)(void *client, const struct job *job, const char *event, const json_t *data);
+    /* Hears of progress alone, more cheaply. Or no function. */
+    void (*progress)(void *client, const struct job *job, double fraction, const char *stage);
     void *client;
 };
 
@@ -40,11 +51,20 @@ typedef void (*dispatch_submitted)(void *client, enum store_submit_outcome outco
 void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
                      dispatch_submitted callback, void *client);
 
+/* Keeps a dead letter: a request that could not become a job. job: its state JOB_FAILED, its error and time of end
+ * set; taken over, as is the answer. The callback comes after the commit. */
+void dispatch_refuse(struct dispatch *dispatch, struct job *job, struct store_delivery *answer,
+                     dispatch_submitted callback, void *client);
+
 /* The answer to cancel and retry: applied, or why not (job_unknown, job_finished, job_not_finished, …). */
 typedef void (*dispatch_changed)(void *client, const struct job *job, const struct error *error);
 
 void dispatch_cancel(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client);
+/* A dead letter is read again first (request_revive), and stays one where it still can't become a job. */
 void dispatch_retry(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client);
+
+/* Another host may have put jobs into the queue: look soon. */
+void dispatch_hint(struct dispatch *dispatch);
 
 /* Hears what happens to one job. event: "started", "progress", "retry", "log", or, last, "completed", "failed",
  * "cancelled". data is borrowed. */
@@ -86,6 +106,7 @@ struct dispatch_stats {
     int64_t in_memory;
     uint64_t stale; /* ends that came with an old lease, and were dropped */
     uint64_t store_errors;
+    uint64_t dead_letters;               /* requests that could not become jobs */
     struct dispatch_route_stats *routes; /* the caller frees it */
     size_t route_count;
 };

@@ -69,7 +69,6 @@ void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_dra
     dispatch->drain_until_ns = clock_monotonic_ns() + timeout_ms * 1000000;
     dispatch->on_drained = on_drained;
     dispatch->drained_client = client;
-    uv_timer_stop(&dispatch->tick_timer);
     uv_timer_start(&dispatch->drain_timer, on_drain_timeout, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
     for (size_t i = 0; i < dispatch->lane_count; i++) {
         while (dispatch->lanes[i].first) {

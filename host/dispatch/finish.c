@@ -6,56 +6,61 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "delivery/answer.h"
 #include "dispatch/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 #define STORE_RETRY_MS 1000
 
 static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error);
 
-static json_t *callback_body(const struct active *active, const struct store_op *op, bool with_id)
+static struct answer_end end_of(const struct store_op *op, const struct error *error)
 {
-    const struct job *job = active->job;
-    char time[CLOCK_TEXT_MAX];
-    json_t *body = json_object();
-    if (with_id)
-        json_object_set_new(body, "jobId", json_string(job->id));
-    json_object_set_new(body, "status",
-                        json_string(op->finish.finish == STORE_FINISH_COMPLETED ? "completed" : "failed"));
-    if (op->finish.finish == STORE_FINISH_COMPLETED) {
-        json_object_set_new(body, "result", json_loads(op->finish.result, 0, NULL));
-    } else {
-        json_object_set_new(body, "error", json_string(op->finish.error_message));
-        json_object_set_new(body, "errorCode", json_string(op->finish.error_code));
-    }
-    json_object_set_new(body, "processedAt", json_string(clock_format(op->finish.finished_at_ms, time)));
-    if (op->finish.finish == STORE_FINISH_COMPLETED)
-        json_object_set_new(body, "duration", json_integer(op->finish.finished_at_ms - op->finish.started_at_ms));
-    return body;
+    return (struct answer_end){
+        .completed = op->finish.finish == STORE_FINISH_COMPLETED,
+        .result = op->finish.result,
+        .error_code = op->finish.error_code,
+        .error_message = op->finish.error_message,
+        .retryable = error && error->retryable,
+        .attempts = op->finish.attempts,
+        .started_at_ms = op->finish.started_at_ms,
+        .finished_at_ms = op->finish.finished_at_ms,
+    };
 }
 
-static struct store_delivery *make_delivery(const struct active *active, const struct store_op *op)
+/* What can be published at once is this host's to send from its commit on. */
+static struct store_delivery *make_deliveries(const struct active *active, const struct store_op *op,
+                                              const struct error *error)
 {
-    const struct job *job = active->job;
-    if (!job->callback_url)
-        return NULL;
-    struct store_delivery *delivery = memory_zeroed(1, sizeof *delivery);
-    uuid_t uuid;
-    char text[UUID_STR_LEN];
-    uuid_generate_random(uuid);
-    uuid_unparse_lower(uuid, text);
-    delivery->id = memory_format("msg_%s", text);
-    delivery->job_id = memory_text(job->id);
-    delivery->target = memory_text(job->callback_url);
-    json_t *body = callback_body(active, op, true);
-    delivery->body = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    delivery->created_at_ms = delivery->next_at_ms = op->finish.finished_at_ms;
-    delivery->give_up_at_ms = delivery->created_at_ms + active->lane->dispatch->options.config->webhook.retry_for_ms;
-    return delivery;
+    const struct dispatch_options *options = &active->lane->dispatch->options;
+    struct answer_end end = end_of(op, error);
+    struct store_delivery *first = answer_deliveries(active->job, &end, options->config);
+    for (struct store_delivery *delivery = first; delivery; delivery = delivery->next) {
+        int64_t until_ms =
+            delivery->channel == STORE_CHANNEL_NATS && options->reserve ? options->reserve(options->client) : 0;
+        if (until_ms > 0)
+            delivery->next_at_ms = until_ms;
+    }
+    return first;
+}
+
+/* Takes the list. */
+void dispatch_deliver(struct dispatch *dispatch, struct store_delivery *first)
+{
+    const struct dispatch_options *options = &dispatch->options;
+    struct store_delivery *next;
+    for (struct store_delivery *delivery = first; delivery; delivery = next) {
+        next = delivery->next;
+        delivery->next = NULL;
+        if (delivery->next_at_ms > delivery->created_at_ms) {
+            options->deliver(options->client, delivery);
+        } else {
+            options->delivery_ready(options->client, delivery->channel);
+            store_delivery_free(delivery);
+        }
+    }
 }
 
 static void count_end(struct active *active, enum store_finish_kind kind)
@@ -78,7 +83,7 @@ static void count_end(struct active *active, enum store_finish_kind kind)
 static void tell_end(struct active *active, const struct store_op *op)
 {
     struct dispatch *dispatch = active->lane->dispatch;
-    if (!dispatch->listeners)
+    if (!dispatch_is_watched(dispatch))
         return;
     static const char *const events[] = {
         [STORE_FINISH_COMPLETED] = "completed",
@@ -89,14 +94,15 @@ static void tell_end(struct active *active, const struct store_op *op)
         return;
     if (op->finish.finish == STORE_FINISH_AGAIN) {
         char time[CLOCK_TEXT_MAX];
-        dispatch_tell(dispatch, active->job->id, "retry",
+        dispatch_tell(dispatch, active->job, "retry",
                       json_pack("{s:i, s:s?, s:s?, s:s}", "attempt", op->finish.attempts, "error",
                                 op->finish.error_message, "errorCode", op->finish.error_code, "runAt",
                                 clock_format(op->finish.run_at_ms, time)),
                       false);
         return;
     }
-    dispatch_tell(dispatch, active->job->id, events[op->finish.finish], callback_body(active, op, true), true);
+    struct answer_end end = end_of(op, NULL);
+    dispatch_tell(dispatch, active->job, events[op->finish.finish], answer_body(active->job, &end), true);
 }
 
 struct repeat {
@@ -168,11 +174,14 @@ static void on_finished(struct store_op *op, void *client)
         dispatch->stale++;
         log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id, "its end came with an old lease and was dropped");
     }
-    bool delivered = op->finish.applied && op->finish.delivery;
+    struct store_delivery *deliveries = op->finish.applied ? op->finish.delivery : NULL;
+    if (deliveries)
+        op->finish.delivery = NULL;
     store_op_free(op);
     dispatch_forget(active);
-    if (delivered)
-        dispatch->options.delivery_ready(dispatch->options.client);
+    dispatch_deliver(dispatch, deliveries);
+    if (lane->plugin->settings->limit > 0)
+        dispatch_expect(lane); /* there is room below the limit now */
     dispatch_pump(lane);
     dispatch_check_drained(dispatch);
 }
@@ -185,6 +194,7 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
     struct store_op *op = store_op_new(STORE_FINISH, on_finished, active);
     op->finish.finish = kind;
     op->finish.sequence = active->job->sequence;
+    op->finish.door = active->job->door;
     op->finish.lease = active->job->lease;
     op->finish.attempts = active->job->attempts;
     op->finish.started_at_ms = active->job->started_at_ms ? active->job->started_at_ms : clock_now_ms();
@@ -200,7 +210,7 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
     else if (kind == STORE_FINISH_RELEASE)
         op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
     else
-        op->finish.delivery = make_delivery(active, op);
+        op->finish.delivery = make_deliveries(active, op, error);
     active->state = ACTIVE_FINISHING;
     dispatch->pending_ops++;
     store_enqueue(dispatch->options.store, op);

@@ -22,6 +22,7 @@ struct active {
     struct lane *lane;
     enum active_state state;
     bool cancelled;
+    bool lost; /* the lease ran out: the job is somebody else's */
     double fraction;
     char stage[WORKER_STAGE_MAX];
     int64_t started_ns;
@@ -40,6 +41,8 @@ struct lane {
     struct active *first; /* by priority, then in the order of acceptance */
     int queued;
     int submitting;      /* leased by submits that are not committed yet */
+    const char **routes; /* names of its routes, for a limit over all hosts */
+    int route_count;
     int recent_finishes; /* since the last watch */
     double rate_per_s;
 };
@@ -74,7 +77,7 @@ struct dispatch {
     int pending_ops; /* store operations and thread work under way */
     int64_t waiting, oldest_waiting_ms;
     int64_t running;
-    uint64_t stale, store_errors, pruned;
+    uint64_t stale, store_errors, pruned, dead_letters;
 };
 
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name);
@@ -83,13 +86,19 @@ struct active *dispatch_find_lease(struct dispatch *dispatch, uint64_t lease);
 struct active *dispatch_find_id(struct dispatch *dispatch, const char *id);
 void dispatch_unqueue(struct active *active);
 void dispatch_forget(struct active *active); /* frees it */
+void dispatch_drop(struct active *active);   /* its lease is gone, and so is it */
 void dispatch_pump(struct lane *lane);
 void dispatch_wake_at(struct dispatch *dispatch, int64_t time_ms); /* a tick then, and not a whole second later */
 void dispatch_check_drained(struct dispatch *dispatch);
 
 /* tick.c has dispatch_wake_at(): with a time that is past, at once. */
 
+/* Jobs of any of the lane's routes may wait in the store. */
+void dispatch_expect(struct lane *lane);
+
 /* finish.c */
+void dispatch_deliver(struct dispatch *dispatch,
+                      struct store_delivery *first); /* takes the list, once it is on disk */
 void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome);
 void dispatch_finish_error(struct active *active,
                            const struct error *error); /* before it reached a worker, or around it */
@@ -102,7 +111,8 @@ void dispatch_release(struct active *active);                        /* back to 
 void dispatch_collect(struct dispatch *dispatch, struct active *active, const struct worker_outcome *outcome);
 
 /* listen.c */
-void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *event, json_t *data,
+bool dispatch_is_watched(const struct dispatch *dispatch);
+void dispatch_tell(struct dispatch *dispatch, const struct job *job, const char *event, json_t *data,
                    bool last); /* takes data */
 
 #endif

@@ -23,12 +23,19 @@ void dispatch_unlisten(struct dispatch *dispatch, struct dispatch_listener *list
     }
 }
 
-void dispatch_tell(struct dispatch *dispatch, const char *job_id, const char *event, json_t *data, bool last)
+bool dispatch_is_watched(const struct dispatch *dispatch)
 {
+    return dispatch->listeners || dispatch->options.observe;
+}
+
+void dispatch_tell(struct dispatch *dispatch, const struct job *job, const char *event, json_t *data, bool last)
+{
+    if (dispatch->options.observe)
+        dispatch->options.observe(dispatch->options.client, job, event, data);
     struct dispatch_listener *next;
     for (struct dispatch_listener *listener = dispatch->listeners; listener; listener = next) {
         next = listener->next;
-        if (strcmp(listener->job_id, job_id) == 0)
+        if (strcmp(listener->job_id, job->id) == 0)
             listener->on_event(listener, event, data, last);
     }
     json_decref(data);

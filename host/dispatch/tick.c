@@ -88,8 +88,15 @@ static void heed(struct dispatch *dispatch, const struct store_op *op)
     }
     for (int i = 0; i < op->tick.lost_count; i++) {
         struct active *active = dispatch_find_lease(dispatch, (uint64_t)op->tick.lost[i]);
-        if (active && active->state == ACTIVE_RUNNING)
+        if (!active || active->lost)
+            continue;
+        active->lost = true;
+        if (active->state == ACTIVE_RUNNING) {
             pool_interrupt(active->lane->pool, active->lease, "lease_lost", true, "the job runs at another host now");
+        } else if (active->state == ACTIVE_READY) {
+            dispatch_unqueue(active);
+            dispatch_drop(active);
+        }
     }
 }
 
@@ -110,12 +117,13 @@ static void on_ticked(struct store_op *op, void *client)
             if (route)
                 route->backlog = true;
         }
-        for (size_t i = 0; i < dispatch->lane_count; i++)
+        for (size_t i = 0; i < dispatch->lane_count && !dispatch->draining; i++)
             dispatch_pump(&dispatch->lanes[i]);
         if (op->tick.next_due_ms > 0 && op->tick.next_due_ms < now_ms + TICK_MS)
             dispatch_wake_at(dispatch, op->tick.next_due_ms);
-        if (op->tick.next_delivery_ms > 0 && op->tick.next_delivery_ms <= now_ms)
-            dispatch->options.delivery_ready(dispatch->options.client);
+        for (int channel = 0; channel < STORE_CHANNEL_COUNT; channel++)
+            if (op->tick.next_delivery_ms[channel] > 0 && op->tick.next_delivery_ms[channel] <= now_ms)
+                dispatch->options.delivery_ready(dispatch->options.client, (enum store_channel)channel);
         heed(dispatch, op);
         prune_artifacts(dispatch, op);
     }
@@ -128,13 +136,17 @@ static void on_tick(uv_timer_t *timer)
 {
     struct dispatch *dispatch = timer->data;
     uv_timer_start(timer, on_tick, TICK_MS, 0);
-    if (dispatch->ticking || dispatch->draining)
+    if (dispatch->ticking) /* also while the host drains: what still runs must keep its lease */
         return;
     const struct config_jobs *jobs = &dispatch->options.config->jobs;
     struct store_op *op = store_op_new(STORE_TICK, on_ticked, dispatch);
     op->tick.now_ms = clock_now_ms();
     op->tick.prune_completed_before_ms = jobs->retention_ms > 0 ? op->tick.now_ms - jobs->retention_ms : 0;
     op->tick.prune_failed_before_ms = jobs->retention_failed_ms > 0 ? op->tick.now_ms - jobs->retention_failed_ms : 0;
+    op->tick.held = memory_zeroed(HASH_CNT(by_lease, dispatch->by_lease) + 1, sizeof *op->tick.held);
+    struct active *active, *next;
+    HASH_ITER(by_lease, dispatch->by_lease, active, next)
+    op->tick.held[op->tick.held_count++] = (int64_t)active->lease;
     dispatch->ticking = true;
     dispatch->pending_ops++;
     store_enqueue(dispatch->options.store, op);
@@ -149,4 +161,9 @@ void dispatch_wake_at(struct dispatch *dispatch, int64_t time_ms)
                               wait_ms >= (int64_t)uv_timer_get_due_in(&dispatch->tick_timer)))
         return;
     uv_timer_start(&dispatch->tick_timer, on_tick, (uint64_t)wait_ms, 0);
+}
+
+void dispatch_hint(struct dispatch *dispatch)
+{
+    dispatch_wake_at(dispatch, 0);
 }

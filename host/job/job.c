@@ -20,6 +20,7 @@ void job_free(struct job *job)
     free(job->task);
     free(job->route);
     free(job->data);
+    free(job->origin);
     free(job->callback_url);
     free(job->result);
     free(job->error_code);

@@ -23,6 +23,13 @@ enum job_state {
 };
 #define JOB_STATE_COUNT 5
 
+/* Who handed a job in, and so how its end is told. */
+enum job_door {
+    JOB_DOOR_HTTP = 0,   /* and the command line: callbacks, if any */
+    JOB_DOOR_TASK = 1,   /* NATS task.request: task.completed and task.failed */
+    JOB_DOOR_EXPORT = 2, /* NATS export.request: export.completed and export.failed; kept in step in exports */
+};
+
 struct job {
     int64_t sequence; /* the store's own number, in the order of acceptance */
     char *id;
@@ -40,6 +47,8 @@ struct job {
     unsigned char body_hash[JOB_HASH_BYTES]; /* of the request, for "the same body" */
     char *data;                              /* JSON object, compact */
     size_t data_length;
+    enum job_door door;
+    char *origin;       /* JOB_DOOR_EXPORT: the request as it came, a compact JSON object; else NULL */
     char *callback_url; /* or NULL */
     char *result;       /* JSON object, or NULL */
     char *error_code;   /* or NULL */

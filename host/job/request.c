@@ -1,6 +1,7 @@
 #include "job/request.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/memory.h"
 #include "job/schema.h"
 
@@ -13,7 +14,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <uuid/uuid.h>
 
 #define URL_MAX 2000
 #define PRIORITY_LIMIT 100
@@ -129,25 +129,12 @@ static int check_members(json_t *request, struct error *error)
     return 0;
 }
 
-/* UUID version 7 (RFC 9562): its first 48 bits are the time, so that the store's index of ids grows at its end. */
-static void make_id(char text[UUID_STR_LEN])
-{
-    uuid_t uuid;
-    int64_t now_ms = clock_now_ms();
-    randombytes_buf(uuid, sizeof uuid);
-    for (int i = 0; i < 6; i++)
-        uuid[i] = (unsigned char)(now_ms >> (40 - 8 * i));
-    uuid[6] = (unsigned char)((uuid[6] & 0x0f) | 0x70);
-    uuid[8] = (unsigned char)((uuid[8] & 0x3f) | 0x80);
-    uuid_unparse_lower(uuid, text);
-}
-
 static int read_id(const json_t *request, struct job *job, struct error *error)
 {
     const json_t *value = json_object_get(request, "jobId");
     if (!value) {
-        char text[UUID_STR_LEN];
-        make_id(text);
+        char text[ID_TEXT_SIZE];
+        id_make(text);
         job->id = memory_text(text);
         return 0;
     }

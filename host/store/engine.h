@@ -11,18 +11,18 @@ struct store_engine {
 };
 
 struct store_engine_type {
-    /* Begins the transaction that the following operations share. Returns 0 or -1 with error set. */
-    int (*begin)(struct store_engine *engine, struct error *error);
-    /* Carries one operation out. -1: the whole transaction can't go on (disk full, connection lost). An operation
-     * that merely finds nothing, or conflicts, answers in its own fields. */
-    int (*apply)(struct store_engine *engine, struct store_op *op, struct error *error);
-    /* After it returned 0, all is on disk. */
-    int (*commit)(struct store_engine *engine, struct error *error);
-    void (*rollback)(struct store_engine *engine);
+    /* Carries the list of operations out. After it returned 0, all is on disk but those whose error it set. -1:
+     * nothing is, or, where the connection was lost at the commit, perhaps all. An operation that merely finds
+     * nothing, or conflicts, answers in its own fields. */
+    int (*run)(struct store_engine *engine, struct store_op *first, struct error *error);
     /* Nothing to do for a while: give memory back. */
     void (*rest)(struct store_engine *engine);
     void (*close)(struct store_engine *engine);
 };
+
+/* folder.c: makes the folder where create is set, and locks it for this process: one host at a time. Returns the
+ * lock's descriptor, or -1 with error set (store_folder, store_locked). */
+int store_lock_folder(const char *folder, bool create, struct error *error);
 
 struct store_engine *store_sqlite_open(const struct store_options *options, struct error *error);
 

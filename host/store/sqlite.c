@@ -9,26 +9,23 @@
 
 #include "base/memory.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LEASE_SHIFT 40
 
 #define JOB_COLUMNS                                                                                                  \
     "sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease, cancel_requested,"   \
-    " created_at, started_at, finished_at, callback_url, result, error_code, error_message, body_hash"
+    " created_at, started_at, finished_at, callback_url, result, error_code, error_message, body_hash, door, origin"
 
 static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_INSERT_JOB] = "INSERT INTO jobs (id, task, route, state, priority, run_at, attempts, max_attempts, lease,"
-                       " created_at, started_at, body_hash, callback_url) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                       " created_at, started_at, body_hash, callback_url, door, origin, finished_at, error_code,"
+                       " error_message) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
                        " ON CONFLICT (id) DO NOTHING",
     [SQL_INSERT_PAYLOAD] = "INSERT INTO payloads (sequence, data) VALUES (?,?)",
     [SQL_GET_BY_ID] =
@@ -48,7 +45,11 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_CLAIM_ONE] = "UPDATE jobs SET state = 1, lease = ?, cancel_requested = 1 WHERE sequence = ? AND state = 0",
     [SQL_RETRY] =
         "UPDATE jobs SET state = 0, run_at = 0, attempts = 0, losses = 0, cancel_requested = 0, started_at = 0,"
-        " finished_at = 0, result = NULL, error_code = NULL, error_message = NULL WHERE id = ? AND state IN (3, 4)",
+        " finished_at = 0, result = NULL, error_code = NULL, error_message = NULL, task = coalesce(?2, task),"
+        " route = coalesce(?3, route), max_attempts = coalesce(?4, max_attempts) WHERE id = ?1 AND state IN (3, 4)"
+        " RETURNING sequence",
+    [SQL_UPDATE_PAYLOAD] = "UPDATE payloads SET data = ? WHERE sequence = ?",
+    [SQL_RUNNING_OF_ROUTE] = "SELECT count(*) FROM jobs INDEXED BY jobs_running WHERE state = 1 AND route = ?",
     [SQL_PROMOTE] = "UPDATE jobs SET run_at = 0 WHERE state = 0 AND run_at > 0 AND run_at <= ?",
     [SQL_NEXT_DUE] = "SELECT min(run_at) FROM jobs WHERE state = 0 AND run_at > 0",
     [SQL_NEXT_ROUTE] = "SELECT route FROM jobs INDEXED BY jobs_ready WHERE state = 0 AND run_at = 0 AND route > ?"
@@ -65,13 +66,14 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_DELETE_DELIVERIES] = "DELETE FROM deliveries WHERE job_sequence = ?",
     [SQL_INSERT_DELIVERY] =
         "INSERT INTO deliveries (id, job_sequence, job_id, target, body, state, attempts, created_at,"
-        " next_at, give_up_at) VALUES (?,?,?,?,?,0,0,?,?,?)",
+        " next_at, give_up_at, channel) VALUES (?,?,?,?,?,0,0,?,?,?,?)",
     [SQL_DUE_DELIVERIES] =
         "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at,"
-        " last_error FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND next_at <= ?"
+        " last_error, channel, job_sequence FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND channel = ?"
+        " AND next_at <= ?"
         " ORDER BY next_at LIMIT ?",
     [SQL_TAKE_DELIVERY] = "UPDATE deliveries SET next_at = ? WHERE sequence = ?",
-    [SQL_NEXT_DELIVERY] = "SELECT min(next_at) FROM deliveries WHERE state = 0",
+    [SQL_NEXT_DELIVERY] = "SELECT min(next_at) FROM deliveries WHERE state = 0 AND channel = ?",
     [SQL_DELIVERY_RESULT] =
         "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, last_error = ? WHERE sequence = ?",
     [SQL_DELIVERY_RETRY] = "UPDATE deliveries SET state = 0, next_at = ?, give_up_at = ? WHERE id = ?",
@@ -130,16 +132,8 @@ static int run_plain(struct sqlite_store *store, enum sqlite_statement which, st
     return statement ? sqlite_run(store, statement, error) : -1;
 }
 
-static int engine_begin(struct store_engine *engine, struct error *error)
+static int apply(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
-    struct sqlite_store *store = (struct sqlite_store *)engine;
-    store->waiting_at_begin = store->waiting;
-    return run_plain(store, SQL_BEGIN, error);
-}
-
-static int engine_apply(struct store_engine *engine, struct store_op *op, struct error *error)
-{
-    struct sqlite_store *store = (struct sqlite_store *)engine;
     switch (op->kind) {
     case STORE_SUBMIT:
         return sqlite_submit(store, op, error);
@@ -169,20 +163,29 @@ static int engine_apply(struct store_engine *engine, struct store_op *op, struct
     return error_set(error, "store_failed", false, "the store knows no operation %d", (int)op->kind);
 }
 
-static int engine_commit(struct store_engine *engine, struct error *error)
+static void roll_back(struct sqlite_store *store)
 {
-    return run_plain((struct sqlite_store *)engine, SQL_COMMIT, error);
-}
-
-static void engine_rollback(struct store_engine *engine)
-{
-    struct sqlite_store *store = (struct sqlite_store *)engine;
     for (int i = 0; i < SQL_STATEMENT_COUNT; i++)
         if (store->statements[i])
             sqlite3_reset(store->statements[i]);
     if (!sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    store->waiting = store->waiting_at_begin;
+}
+
+static int engine_run(struct store_engine *engine, struct store_op *first, struct error *error)
+{
+    struct sqlite_store *store = (struct sqlite_store *)engine;
+    int64_t waiting_before = store->waiting;
+    int failed = run_plain(store, SQL_BEGIN, error);
+    for (struct store_op *op = first; op && !failed; op = op->next)
+        failed = apply(store, op, error);
+    if (!failed)
+        failed = run_plain(store, SQL_COMMIT, error);
+    if (failed) {
+        roll_back(store);
+        store->waiting = waiting_before;
+    }
+    return failed;
 }
 
 static void engine_rest(struct store_engine *engine)
@@ -202,70 +205,10 @@ static void engine_close(struct store_engine *engine)
 }
 
 static const struct store_engine_type sqlite_type = {
-    .begin = engine_begin,
-    .apply = engine_apply,
-    .commit = engine_commit,
-    .rollback = engine_rollback,
+    .run = engine_run,
     .rest = engine_rest,
     .close = engine_close,
 };
-
-static int make_folder(const char *folder, bool create, struct error *error)
-{
-    struct stat status;
-    if (stat(folder, &status) == 0)
-        return S_ISDIR(status.st_mode)
-                   ? 0
-                   : error_set(error, "store_folder", false, "%s: not a folder; set [host] state", folder);
-    if (!create)
-        return error_set(error, "store_folder", false, "%s: %s", folder, strerror(errno));
-    char *path = memory_text(folder);
-    int failed = 0;
-    for (char *c = path + 1; !failed; c++) {
-        if (*c != '/' && *c != '\0')
-            continue;
-        char saved = *c;
-        *c = '\0';
-        if (mkdir(path, 0750) != 0 && errno != EEXIST)
-            failed = error_set(error, "store_folder", false, "%s can't be made: %s; make it, or set [host] state",
-                               path, strerror(errno));
-        *c = saved;
-        if (saved == '\0')
-            break;
-    }
-    free(path);
-    return failed;
-}
-
-/* One host at a time: the lock dies with the process that holds it. */
-static int lock_folder(const char *folder, struct error *error)
-{
-    char *path = memory_format("%s/exportd.lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0) {
-        error_set(error, "store_folder", false, "%s: %s; the user that runs exportd must be able to write there",
-                  path, strerror(errno));
-    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        char holder[32] = "";
-        ssize_t count = pread(fd, holder, sizeof holder - 1, 0);
-        holder[count > 0 ? count : 0] = '\0';
-        holder[strcspn(holder, "\n")] = '\0';
-        error_set(error, "store_locked", false,
-                  "another exportd (process %s) holds the state folder %s; stop it first, or give this one another "
-                  "folder with "
-                  "[host] state",
-                  holder[0] ? holder : "unknown", folder);
-        close(fd);
-        fd = -1;
-    } else {
-        char self[32];
-        int length = snprintf(self, sizeof self, "%d\n", (int)getpid());
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, self, (size_t)length, 0) != length)
-            error_set(error, "store_folder", true, "%s can't be written: %s", path, strerror(errno));
-    }
-    free(path);
-    return error_is_set(error) ? (fd >= 0 ? close(fd) : 0, -1) : fd;
-}
 
 static int query_number(sqlite3 *db, const char *text, int64_t *number)
 {
@@ -306,9 +249,7 @@ static int take_over(struct sqlite_store *store, const char *path, struct error 
 
 struct store_engine *store_sqlite_open(const struct store_options *options, struct error *error)
 {
-    if (make_folder(options->folder, options->create, error) != 0)
-        return NULL;
-    int lock_fd = lock_folder(options->folder, error);
+    int lock_fd = store_lock_folder(options->folder, options->create, error);
     if (lock_fd < 0)
         return NULL;
     struct sqlite_store *store = memory_zeroed(1, sizeof *store);

@@ -21,6 +21,8 @@ enum sqlite_statement {
     SQL_REQUEST_CANCEL,
     SQL_CLAIM_ONE,
     SQL_RETRY,
+    SQL_UPDATE_PAYLOAD,
+    SQL_RUNNING_OF_ROUTE,
     SQL_PROMOTE,
     SQL_NEXT_DUE,
     SQL_NEXT_ROUTE,
@@ -46,7 +48,6 @@ struct sqlite_store {
     sqlite3_stmt *statements[SQL_STATEMENT_COUNT];
     int64_t next_lease; /* higher than any that this store gave out before */
     int64_t waiting;    /* jobs in JOB_PENDING */
-    int64_t waiting_at_begin;
     int64_t queue_limit;
 };
 
@@ -76,7 +77,9 @@ int sqlite_get(struct sqlite_store *store, struct store_op *op, struct error *er
 int sqlite_list(struct sqlite_store *store, struct store_op *op, struct error *error);
 int sqlite_tick(struct sqlite_store *store, struct store_op *op, struct error *error);
 
-int sqlite_insert_delivery(struct sqlite_store *store, const struct store_delivery *delivery, struct error *error);
+/* Of one job; sets their numbers. */
+int sqlite_insert_deliveries(struct sqlite_store *store, struct store_delivery *first, int64_t job_sequence,
+                             struct error *error);
 int sqlite_delivery_take(struct sqlite_store *store, struct store_op *op, struct error *error);
 int sqlite_delivery_result(struct sqlite_store *store, struct store_op *op, struct error *error);
 int sqlite_delivery_list(struct sqlite_store *store, struct store_op *op, struct error *error);

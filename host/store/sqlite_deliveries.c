@@ -20,23 +20,40 @@ static struct store_delivery *read_delivery(sqlite3_stmt *row)
     delivery->next_at_ms = sqlite3_column_int64(row, 8);
     delivery->give_up_at_ms = sqlite3_column_int64(row, 9);
     delivery->last_error = sqlite_text(row, 10);
+    delivery->channel = (enum store_channel)sqlite3_column_int(row, 11);
+    delivery->job_sequence = sqlite3_column_int64(row, 12);
     return delivery;
 }
 
-int sqlite_insert_delivery(struct sqlite_store *store, const struct store_delivery *delivery, struct error *error)
+static int insert(struct sqlite_store *store, struct store_delivery *delivery, struct error *error)
 {
     sqlite3_stmt *statement = sqlite_statement(store, SQL_INSERT_DELIVERY, error);
     if (!statement)
         return -1;
     sqlite_bind_text(statement, 1, delivery->id);
-    sqlite3_bind_int64(statement, 2, delivery->sequence);
+    sqlite3_bind_int64(statement, 2, delivery->job_sequence);
     sqlite_bind_text(statement, 3, delivery->job_id);
     sqlite_bind_text(statement, 4, delivery->target);
     sqlite_bind_text(statement, 5, delivery->body);
     sqlite3_bind_int64(statement, 6, delivery->created_at_ms);
     sqlite3_bind_int64(statement, 7, delivery->next_at_ms);
     sqlite3_bind_int64(statement, 8, delivery->give_up_at_ms);
-    return sqlite_run(store, statement, error);
+    sqlite3_bind_int(statement, 9, (int)delivery->channel);
+    if (sqlite_run(store, statement, error) != 0)
+        return -1;
+    delivery->sequence = sqlite3_last_insert_rowid(store->db);
+    return 0;
+}
+
+int sqlite_insert_deliveries(struct sqlite_store *store, struct store_delivery *first, int64_t job_sequence,
+                             struct error *error)
+{
+    for (struct store_delivery *delivery = first; delivery; delivery = delivery->next) {
+        delivery->job_sequence = job_sequence;
+        if (insert(store, delivery, error) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 int sqlite_delivery_take(struct sqlite_store *store, struct store_op *op, struct error *error)
@@ -44,8 +61,9 @@ int sqlite_delivery_take(struct sqlite_store *store, struct store_op *op, struct
     sqlite3_stmt *statement = sqlite_statement(store, SQL_DUE_DELIVERIES, error);
     if (!statement)
         return -1;
-    sqlite3_bind_int64(statement, 1, op->delivery_take.now_ms);
-    sqlite3_bind_int(statement, 2, op->delivery_take.limit);
+    sqlite3_bind_int(statement, 1, (int)op->delivery_take.channel);
+    sqlite3_bind_int64(statement, 2, op->delivery_take.now_ms);
+    sqlite3_bind_int(statement, 3, op->delivery_take.limit);
     struct store_delivery **tail = &op->delivery_take.deliveries;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -81,13 +99,14 @@ int sqlite_delivery_result(struct sqlite_store *store, struct store_op *op, stru
 }
 
 #define LIST_COLUMNS                                                                                                 \
-    "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error FROM "  \
-    "deliveries "
+    "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error,"       \
+    " channel, job_sequence FROM deliveries "
 
 int sqlite_delivery_list(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
     static const char *const by_state[] = {
-        [STORE_DELIVERY_WAITING] = LIST_COLUMNS "INDEXED BY deliveries_due WHERE state = 0 ORDER BY next_at LIMIT ?",
+        [STORE_DELIVERY_WAITING] =
+            LIST_COLUMNS "INDEXED BY deliveries_due WHERE state = 0 ORDER BY channel, next_at LIMIT ?",
         [STORE_DELIVERY_DONE] = LIST_COLUMNS "WHERE state = 1 ORDER BY sequence DESC LIMIT ?",
         [STORE_DELIVERY_DEAD] =
             LIST_COLUMNS "INDEXED BY deliveries_dead WHERE state = 2 ORDER BY sequence DESC LIMIT ?",

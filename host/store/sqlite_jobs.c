@@ -9,7 +9,9 @@
 #include <string.h>
 
 #define COLUMN_HASH 19
-#define COLUMN_DATA 20
+#define COLUMN_DOOR 20
+#define COLUMN_ORIGIN 21
+#define COLUMN_DATA 22
 #define ROUTES_MAX 4096
 
 static struct job *read_job(sqlite3_stmt *row, bool with_data)
@@ -38,6 +40,8 @@ static struct job *read_job(sqlite3_stmt *row, bool with_data)
     job->error_message = sqlite_text(row, 18);
     if (sqlite3_column_bytes(row, COLUMN_HASH) == JOB_HASH_BYTES)
         memcpy(job->body_hash, sqlite3_column_blob(row, COLUMN_HASH), JOB_HASH_BYTES);
+    job->door = (enum job_door)sqlite3_column_int(row, COLUMN_DOOR);
+    job->origin = sqlite_text(row, COLUMN_ORIGIN);
     if (with_data) {
         job->data = sqlite_text(row, COLUMN_DATA);
         job->data_length = (size_t)sqlite3_column_bytes(row, COLUMN_DATA);
@@ -71,8 +75,9 @@ static int insert_payload(struct sqlite_store *store, const struct job *job, str
 int sqlite_submit(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
     struct job *job = op->submit.job;
-    bool claim = op->submit.claim && job->run_at_ms == 0;
-    if (!claim && store->waiting >= store->queue_limit) {
+    bool dead = job->state == JOB_FAILED;
+    bool claim = op->submit.claim && job->run_at_ms == 0 && !dead;
+    if (!claim && !dead && store->waiting >= store->queue_limit) {
         /* A known id is answered even then. */
         struct job *known = NULL;
         if (find_job(store, job->id, &known, error) != 0)
@@ -90,7 +95,7 @@ int sqlite_submit(struct sqlite_store *store, struct store_op *op, struct error 
     sqlite_bind_text(statement, 1, job->id);
     sqlite_bind_text(statement, 2, job->task);
     sqlite_bind_text(statement, 3, job->route);
-    sqlite3_bind_int(statement, 4, claim ? JOB_RUNNING : JOB_PENDING);
+    sqlite3_bind_int(statement, 4, dead ? JOB_FAILED : claim ? JOB_RUNNING : JOB_PENDING);
     sqlite3_bind_int(statement, 5, job->priority);
     sqlite3_bind_int64(statement, 6, job->run_at_ms);
     sqlite3_bind_int(statement, 7, claim ? 1 : 0);
@@ -100,6 +105,11 @@ int sqlite_submit(struct sqlite_store *store, struct store_op *op, struct error 
     sqlite3_bind_int64(statement, 11, claim ? job->created_at_ms : 0);
     sqlite3_bind_blob(statement, 12, job->body_hash, JOB_HASH_BYTES, SQLITE_STATIC);
     sqlite_bind_text(statement, 13, job->callback_url);
+    sqlite3_bind_int(statement, 14, (int)job->door);
+    sqlite_bind_text(statement, 15, job->origin);
+    sqlite3_bind_int64(statement, 16, dead ? job->finished_at_ms : 0);
+    sqlite_bind_text(statement, 17, job->error_code);
+    sqlite_bind_text(statement, 18, job->error_message);
     if (sqlite_run(store, statement, error) != 0)
         return -1;
     if (sqlite3_changes(store->db) == 0) {
@@ -113,20 +123,46 @@ int sqlite_submit(struct sqlite_store *store, struct store_op *op, struct error 
         return known ? 0 : error_set(error, "store_failed", true, "the store lost a job while it looked at it");
     }
     job->sequence = sqlite3_last_insert_rowid(store->db);
+    op->submit.claim = claim;
+    op->submit.outcome = STORE_CREATED;
+    if (dead)
+        return insert_payload(store, job, error) == 0
+                   ? sqlite_insert_deliveries(store, op->submit.delivery, job->sequence, error)
+                   : -1;
     job->state = claim ? JOB_RUNNING : JOB_PENDING;
     job->lease = lease;
     job->attempts = claim ? 1 : 0;
     job->started_at_ms = claim ? job->created_at_ms : 0;
-    op->submit.claim = claim;
-    op->submit.outcome = STORE_CREATED;
     store->waiting += claim ? 0 : 1;
     return insert_payload(store, job, error);
+}
+
+/* How many more of the limited routes may run. -1 with error set. */
+static int room_below_limit(struct sqlite_store *store, const struct store_op *op, struct error *error)
+{
+    int64_t room = op->claim.limit;
+    for (int i = 0; i < op->claim.limit_route_count; i++) {
+        sqlite3_stmt *statement = sqlite_statement(store, SQL_RUNNING_OF_ROUTE, error);
+        if (!statement)
+            return -1;
+        sqlite_bind_text(statement, 1, op->claim.limit_routes[i]);
+        int code = sqlite3_step(statement);
+        room -= code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+        sqlite3_reset(statement);
+        if (code != SQLITE_ROW)
+            return sqlite_fail(store, "read the queue", error);
+    }
+    return room > 0 ? (int)room : 0;
 }
 
 int sqlite_claim(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
     int limit = op->claim.count;
     op->claim.count = 0;
+    int room = op->claim.limit > 0 ? room_below_limit(store, op, error) : limit;
+    if (room < 0)
+        return -1;
+    limit = room < limit ? room : limit;
     sqlite3_stmt *ready = sqlite_statement(store, SQL_READY, error);
     if (!ready)
         return -1;
@@ -182,10 +218,7 @@ static int finish_for_good(struct sqlite_store *store, struct store_op *op, stru
     if (sqlite_run(store, statement, error) != 0)
         return -1;
     op->finish.applied = sqlite3_changes(store->db) > 0;
-    if (!op->finish.applied || !op->finish.delivery)
-        return 0;
-    op->finish.delivery->sequence = op->finish.sequence; /* the job's, until it is inserted */
-    return sqlite_insert_delivery(store, op->finish.delivery, error);
+    return op->finish.applied ? sqlite_insert_deliveries(store, op->finish.delivery, op->finish.sequence, error) : 0;
 }
 
 int sqlite_finish(struct sqlite_store *store, struct store_op *op, struct error *error)
@@ -243,14 +276,33 @@ int sqlite_cancel(struct sqlite_store *store, struct store_op *op, struct error 
 
 int sqlite_retry(struct sqlite_store *store, struct store_op *op, struct error *error)
 {
+    const struct job *revised = op->get.revised;
     sqlite3_stmt *statement = sqlite_statement(store, SQL_RETRY, error);
     if (!statement)
         return -1;
     sqlite_bind_text(statement, 1, op->get.id);
-    if (sqlite_run(store, statement, error) != 0)
-        return -1;
-    op->get.applied = sqlite3_changes(store->db) > 0;
+    sqlite_bind_text(statement, 2, revised ? revised->task : NULL);
+    sqlite_bind_text(statement, 3, revised ? revised->route : NULL);
+    if (revised)
+        sqlite3_bind_int(statement, 4, revised->max_attempts);
+    else
+        sqlite3_bind_null(statement, 4);
+    int code = sqlite3_step(statement);
+    int64_t sequence = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return sqlite_fail(store, "write", error);
+    op->get.applied = code == SQLITE_ROW;
     store->waiting += op->get.applied ? 1 : 0;
+    if (op->get.applied && revised) {
+        sqlite3_stmt *payload = sqlite_statement(store, SQL_UPDATE_PAYLOAD, error);
+        if (!payload)
+            return -1;
+        sqlite3_bind_text64(payload, 1, revised->data, revised->data_length, SQLITE_STATIC, SQLITE_UTF8);
+        sqlite3_bind_int64(payload, 2, sequence);
+        if (sqlite_run(store, payload, error) != 0)
+            return -1;
+    }
     return find_job(store, op->get.id, &op->get.job, error);
 }
 
@@ -262,7 +314,7 @@ int sqlite_get(struct sqlite_store *store, struct store_op *op, struct error *er
 #define LIST_COLUMNS                                                                                                 \
     "SELECT sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease,"              \
     " cancel_requested, created_at, started_at, finished_at, callback_url, result, error_code, error_message, "      \
-    "body_hash"                                                                                                      \
+    "body_hash, door, origin"                                                                                        \
     " FROM jobs "
 
 /* The last to end come first; a page goes on behind the place that the job ?1 has in that order. state >= 2: SQLite
@@ -314,6 +366,19 @@ static int first_number(struct sqlite_store *store, enum sqlite_statement which,
     *number = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
     sqlite3_reset(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_fail(store, "read", error);
+}
+
+static int next_deliveries(struct sqlite_store *store, struct store_op *op, struct error *error)
+{
+    for (int channel = 0; channel < STORE_CHANNEL_COUNT; channel++) {
+        sqlite3_stmt *statement = sqlite_statement(store, SQL_NEXT_DELIVERY, error);
+        if (!statement)
+            return -1;
+        sqlite3_bind_int(statement, 1, channel);
+        if (first_number(store, SQL_NEXT_DELIVERY, &op->tick.next_delivery_ms[channel], error) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int waiting_routes(struct sqlite_store *store, struct store_op *op, struct error *error)
@@ -406,8 +471,8 @@ int sqlite_tick(struct sqlite_store *store, struct store_op *op, struct error *e
     if (sqlite_run(store, promote, error) != 0 ||
         first_number(store, SQL_NEXT_DUE, &op->tick.next_due_ms, error) != 0 ||
         first_number(store, SQL_OLDEST_READY, &op->tick.oldest_waiting_ms, error) != 0 ||
-        first_number(store, SQL_NEXT_DELIVERY, &op->tick.next_delivery_ms, error) != 0 ||
-        waiting_routes(store, op, error) != 0 || wanted_cancels(store, op, error) != 0 ||
+        next_deliveries(store, op, error) != 0 || waiting_routes(store, op, error) != 0 ||
+        wanted_cancels(store, op, error) != 0 ||
         prune(store, op, JOB_COMPLETED, op->tick.prune_completed_before_ms, error) != 0 ||
         prune(store, op, JOB_CANCELLED, op->tick.prune_completed_before_ms, error) != 0 ||
         prune(store, op, JOB_FAILED, op->tick.prune_failed_before_ms, error) != 0)

@@ -56,6 +56,12 @@ static const char *const steps[] = {
     "CREATE INDEX deliveries_job ON deliveries (job_sequence);"
     "CREATE TABLE host (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "INSERT INTO host VALUES ('starts', 0);",
+    /* 2: more doors than HTTP, and more ways out than callbacks. */
+    "ALTER TABLE jobs ADD COLUMN door INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN origin TEXT;"
+    "ALTER TABLE deliveries ADD COLUMN channel INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX deliveries_due;"
+    "CREATE INDEX deliveries_due ON deliveries (channel, next_at) WHERE state = 0;",
 };
 
 #define STEP_COUNT ((int)(sizeof steps / sizeof steps[0]))

@@ -4,6 +4,7 @@
 #include "store/engine.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +30,9 @@ struct store {
     bool stopping;
     unsigned quiet_batches; /* the thread's own */
     struct store_stats stats;
+    struct error trouble; /* of the last batch */
+    void (*on_hint)(void *client);
+    void *hint_client;
 };
 
 static void append(struct op_list *list, struct store_op *op)
@@ -49,19 +53,12 @@ static void fail_all(struct store_op *first, const struct error *error)
             op->error = *error;
 }
 
-static void run_batch(struct store *store, struct store_op *first)
+static int run_batch(struct store *store, struct store_op *first, struct error *error)
 {
-    struct error error = {0};
-    const struct store_engine_type *type = store->engine->type;
-    int failed = type->begin(store->engine, &error);
-    for (struct store_op *op = first; op && !failed; op = op->next)
-        failed = type->apply(store->engine, op, &error);
-    if (!failed)
-        failed = type->commit(store->engine, &error);
-    if (failed) {
-        type->rollback(store->engine);
-        fail_all(first, &error);
-    }
+    int failed = store->engine->type->run(store->engine, first, error);
+    if (failed)
+        fail_all(first, error);
+    return failed;
 }
 
 /* Waits until there is something to commit. The mutex is held. */
@@ -121,14 +118,15 @@ static void *store_thread(void *client)
         if (!batch.first)
             continue;
         pthread_mutex_unlock(&store->mutex);
-        run_batch(store, batch.first);
+        struct error error = {0};
+        int failed = run_batch(store, batch.first, &error);
         rest_when_quiet(store, batch.count);
         pthread_mutex_lock(&store->mutex);
 
         store->stats.commits++;
         store->stats.operations += batch.count;
-        if (error_is_set(&batch.first->error))
-            store->stats.failures++;
+        store->stats.failures += failed ? 1 : 0;
+        store->trouble = error;
         if ((int64_t)batch.count > store->stats.largest_batch)
             store->stats.largest_batch = (int64_t)batch.count;
         if (store->done.last)
@@ -254,6 +252,7 @@ void store_op_free(struct store_op *op)
     switch (op->kind) {
     case STORE_SUBMIT:
         job_free(op->submit.job);
+        store_delivery_free(op->submit.delivery);
         break;
     case STORE_CLAIM:
         free_jobs(op->claim.jobs, op->claim.jobs ? op->claim.count : 0);
@@ -271,6 +270,7 @@ void store_op_free(struct store_op *op)
     case STORE_RETRY:
     case STORE_GET:
         free(op->get.id);
+        job_free(op->get.revised);
         job_free(op->get.job);
         break;
     case STORE_LIST:
@@ -281,6 +281,7 @@ void store_op_free(struct store_op *op)
         for (int i = 0; i < op->tick.route_count; i++)
             free(op->tick.routes[i]);
         free(op->tick.routes);
+        free(op->tick.held);
         free(op->tick.cancelled);
         free(op->tick.lost);
         free_jobs(op->tick.pruned, op->tick.pruned_count);
@@ -319,4 +320,11 @@ struct store_stats store_stats(const struct store *store)
     struct store_stats stats = store->stats;
     pthread_mutex_unlock(&writable->mutex);
     return stats;
+}
+
+void store_trouble(struct store *store, char *text, size_t size)
+{
+    pthread_mutex_lock(&store->mutex);
+    snprintf(text, size, "%s", store->trouble.message);
+    pthread_mutex_unlock(&store->mutex);
 }

@@ -4,12 +4,16 @@
  * A store has one thread. Callers on the loop thread enqueue operations; the thread takes all that have gathered,
  * carries them out in one transaction, commits, and hands them back to the loop, where each operation's callback
  * runs. So an operation whose callback runs without an error is on disk, and the more callers there are, the more
- * share one commit. Operations are carried out in the order in which they were enqueued.
+ * share one commit. An operation sees all whose callbacks ran before it was enqueued; those that share a transaction
+ * may be carried out in another order, by kind. Callbacks run in the order in which operations were enqueued.
  *
  * Only the current lease may write: STORE_FINISH names the lease, and where the store knows a newer one, the
  * operation changes nothing and says so (applied = false).
  *
- * What differs between engines stands in struct store_engine (SQLite; PostgreSQL later), which only this folder sees.
+ * There are two engines behind it, which only this folder sees: SQLite, embedded, for one host, and PostgreSQL, which
+ * many hosts share. There a lease lasts for a while on the database's clock, and STORE_TICK renews it; the jobs of a
+ * host that is silent wait again. An operation that met a database which is away fails with a retryable error;
+ * whether it was carried out may then be unknown, so callers do it again, and what was there is found by id or lease.
  */
 #ifndef EXPORTD_STORE_STORE_H
 #define EXPORTD_STORE_STORE_H
@@ -60,14 +64,22 @@ enum store_finish_kind {
     STORE_FINISH_RELEASE, /* waiting again as if it had not been claimed */
 };
 
+enum store_channel {
+    STORE_CHANNEL_WEBHOOK = 0, /* target: an URL */
+    STORE_CHANNEL_NATS = 1,    /* target: a subject */
+};
+#define STORE_CHANNEL_COUNT 2
+
 enum store_delivery_state { STORE_DELIVERY_WAITING = 0, STORE_DELIVERY_DONE = 1, STORE_DELIVERY_DEAD = 2 };
 
 /* One message that must reach a caller. */
 struct store_delivery {
-    int64_t sequence;
-    char *id; /* the webhook-id: one for each end of a job */
+    int64_t sequence; /* the store's own, set when it is inserted */
+    int64_t job_sequence;
+    enum store_channel channel;
+    char *id; /* the webhook-id or Nats-Msg-Id: one for each end of a job and channel */
     char *job_id;
-    char *target; /* URL */
+    char *target;
     char *body;
     enum store_delivery_state state;
     int attempts;
@@ -93,23 +105,29 @@ struct store_op {
     union {
         struct {
             struct job *job; /* in: owned by the op. Out: the same, or for STORE_SAME and STORE_CONFLICT the one that
-                                is there */
-            bool claim;      /* in: lease it to the caller at once */
+                                is there. A job that comes as JOB_FAILED is a dead letter: it is kept as it is */
+            struct store_delivery *delivery; /* owned; a dead letter's; or NULL */
+            bool claim;                      /* in: lease it to the caller at once */
             enum store_submit_outcome outcome;
         } submit;
         struct {
-            const char *route; /* borrowed until the callback */
-            int count;         /* in: how many at the most. Out: how many came */
+            const char *route;               /* borrowed until the callback */
+            int count;                       /* in: how many at the most. Out: how many came */
+            int limit;                       /* 0, or how many jobs of limit_routes may run at once, over all hosts */
+            const char *const *limit_routes; /* borrowed until the callback */
+            int limit_route_count;
             struct job **jobs; /* owned, out */
         } claim;
         struct {
             enum store_finish_kind finish;
             int64_t sequence;
             int64_t lease;
+            enum job_door door;
             int attempts;
             int64_t run_at_ms, started_at_ms, finished_at_ms;
             char *result, *error_code, *error_message; /* owned */
-            struct store_delivery *delivery;           /* owned; or NULL */
+            struct store_delivery *delivery; /* owned; a list; or NULL. One whose next_at_ms is to come is the
+                                                caller's to send until then: nobody else is given it */
             bool applied;
         } finish;
         struct {
@@ -119,9 +137,11 @@ struct store_op {
             int64_t lease;   /* of the running one */
         } cancel;
         struct {
-            char *id;        /* owned */
-            struct job *job; /* owned, out; NULL: no such job */
-            bool applied;    /* STORE_RETRY: it was finished, and waits again */
+            char *id;            /* owned */
+            struct job *job;     /* owned, out; NULL: no such job */
+            struct job *revised; /* STORE_RETRY, in, owned, or NULL: a dead letter's new task, route, data and
+                                    max_attempts */
+            bool applied;        /* STORE_RETRY: it was finished, and waits again */
         } get;
         struct {
             int state;      /* -1: any */
@@ -134,11 +154,13 @@ struct store_op {
         struct {
             int64_t now_ms;
             int64_t prune_completed_before_ms, prune_failed_before_ms;
+            int64_t *held; /* in, owned: the leases that this host works on; they are renewed */
+            int held_count;
             char **routes; /* owned, out: those with jobs that wait */
             int route_count;
-            int64_t next_due_ms;       /* out: 0, or when the next scheduled job is due */
-            int64_t waiting;           /* out: jobs that wait, scheduled ones included */
-            int64_t next_delivery_ms;  /* out: 0, or when the next delivery is due */
+            int64_t next_due_ms;                           /* out: 0, or when the next scheduled job is due */
+            int64_t waiting;                               /* out: jobs that wait, scheduled ones included */
+            int64_t next_delivery_ms[STORE_CHANNEL_COUNT]; /* out: 0, or when the channel's next delivery is due */
             int64_t oldest_waiting_ms; /* out: 0, or when the oldest job that could run now was accepted */
             int64_t *cancelled; /* owned, out: leases of running jobs that someone wants cancelled, perhaps at another
                                    host */
@@ -149,6 +171,7 @@ struct store_op {
             int pruned_count;
         } tick;
         struct {
+            enum store_channel channel;
             int64_t now_ms;
             int64_t taken_until_ms; /* not handed out again before */
             int limit;
@@ -182,13 +205,16 @@ struct store_stats {
 };
 
 struct store_options {
-    const char *folder; /* the state folder; SQLite's file is store.db in it */
+    const char *folder;           /* the state folder; SQLite's file is store.db in it */
+    const char *url;              /* PostgreSQL's, or NULL or "": SQLite */
+    int64_t lease_ms, timeout_ms; /* PostgreSQL: [store] lease and timeout */
     int64_t queue_limit;
-    bool create; /* make it where it is missing */
+    bool create; /* make the folder where it is missing */
 };
 
-/* Opens the SQLite store and starts its thread. Refuses a folder that another host holds. Jobs that were running when
- * the last host died wait again. Returns NULL with error set. */
+/* Opens the store and starts its thread. Refuses a folder that another host holds. SQLite: jobs that were running
+ * when the last host died wait again. PostgreSQL: brings the schema up to this program's. Returns NULL with error
+ * set. */
 struct store *store_open(const struct store_options *options, uv_loop_t *loop, struct error *error);
 
 /* Carries out what was enqueued, runs the callbacks, stops the thread. The handles close in the loop: run it once
@@ -202,6 +228,13 @@ void store_op_free(struct store_op *op); /* with all that it still owns: set to 
 
 /* Hands the op to the store's thread. Its callback runs on the loop thread, always. */
 void store_enqueue(struct store *store, struct store_op *op);
+
+/* The database can't be reached at the moment; what it says. Empty: it answers. Copied into text. */
+void store_trouble(struct store *store, char *text, size_t size);
+
+/* PostgreSQL: calls back on the loop thread soon after another host has put something into the queue that this one
+ * might take: a hint, that may be late or missing. Nothing with SQLite. Call once. */
+void store_on_hint(struct store *store, void (*callback)(void *client), void *client);
 
 struct store_stats store_stats(const struct store *store);
 
