@@ -16,7 +16,7 @@
 #define MIB 1048576
 #define HASH_BYTES 262144
 #define MEDIA_TYPE_MAX 200
-#define ABORT_MS 5000
+#define ABORT_MS 3000
 
 /* A header's value comes from a plugin: what isn't plain must not reach the header. */
 static const char *safe_media_type(const char *media_type)
@@ -212,7 +212,7 @@ static int complete_parts(struct s3_connection *connection, struct s3_upload *up
     if (failed && strcmp(server_code, "NoSuchUpload") == 0) {
         if (is_there(connection, upload, answer)) {
             error_clear(error);
-            failed = 0;
+            return 0;
         }
         forget_parts(upload);
     } else if (failed && strncmp(server_code, "InvalidPart", 11) == 0) {
@@ -229,7 +229,10 @@ static int put_parts(struct s3_connection *connection, struct s3_upload *upload,
     while (upload->parts_done < upload->part_count)
         if (send_part(connection, upload, fd, answer, error) != 0)
             return -1;
-    return complete_parts(connection, upload, answer, error);
+    if (complete_parts(connection, upload, answer, error) != 0)
+        return -1;
+    forget_parts(upload);
+    return 0;
 }
 
 int s3_upload(struct s3_connection *connection, struct s3_upload *upload, struct error *error)

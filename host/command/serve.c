@@ -25,6 +25,7 @@ struct host {
     struct catalog *catalog;
     struct store *store;
     struct outbox *outbox;
+    struct uploader *uploader; /* or NULL: artifacts stay here */
     struct dispatch *dispatch;
     struct http_server *http;
     char *artifact_folder, *work_folder, *old_work_folder, *address, *public_url, *address_file;
@@ -98,6 +99,7 @@ static void on_outbox_closed(void *client)
     host->outbox = NULL;
     store_close(host->store);
     host->store = NULL;
+    uploader_close(host->uploader);
     if (host->http)
         http_server_close(host->http);
     close_signal(&host->terminate);
@@ -142,6 +144,10 @@ static int start(struct host *host, struct error *error)
         close(socket);
         return -1;
     }
+    if (config->s3.bucket[0] && !(host->uploader = uploader_new(&host->loop, &config->s3, error))) {
+        close(socket);
+        return -1;
+    }
     struct dispatch_options dispatch_options = {
         .loop = &host->loop,
         .config = config,
@@ -149,6 +155,7 @@ static int start(struct host *host, struct error *error)
         .store = host->store,
         .artifact_folder = host->artifact_folder,
         .work_folder = host->work_folder,
+        .uploader = host->uploader,
         .public_url = host->public_url,
         .delivery_ready = on_delivery_ready,
         .client = host,
@@ -162,6 +169,7 @@ static int start(struct host *host, struct error *error)
         .dispatch = host->dispatch,
         .outbox = host->outbox,
         .artifact_folder = host->artifact_folder,
+        .uploader = host->uploader,
         .started_ns = clock_monotonic_ns(),
     };
     host->http = http_server_new(&context, socket, error);
@@ -257,6 +265,7 @@ int command_serve(int count, char **arguments)
         if (host.store)
             store_close(host.store);
         if (!host.dispatch) {
+            uploader_close(host.uploader);
             uv_run(&host.loop, UV_RUN_DEFAULT); /* lets the store's handle close */
             uv_loop_close(&host.loop);
         }

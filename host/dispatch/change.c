@@ -34,7 +34,8 @@ static void answer(struct change *change, const struct job *job, const struct er
 static void stop_active(struct dispatch *dispatch, const struct job *job)
 {
     struct active *active = dispatch_find_id(dispatch, job->id);
-    if (!active || active->job->lease != job->lease || active->cancelled || active->state == ACTIVE_FINISHING)
+    if (!active || active->job->lease != job->lease || active->cancelled ||
+        (active->state == ACTIVE_FINISHING && !active->uploading))
         return;
     active->cancelled = active->job->cancel_requested = true;
     if (active->state == ACTIVE_RUNNING) {
@@ -42,6 +43,8 @@ static void stop_active(struct dispatch *dispatch, const struct job *job)
     } else if (active->state == ACTIVE_READY) {
         dispatch_unqueue(active);
         dispatch_finish_cancelled(active);
+    } else if (active->uploading) {
+        dispatch_stop_upload(active);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * What an attempt leaves in its workspace: artifacts are hashed, linked and flushed on a thread of the loop's own,
- * and only then the job counts as done.
+ * What an attempt leaves in its workspace: artifacts are hashed, linked and flushed on a thread of the loop's own, go
+ * to the bucket where there is one, and only then the job counts as done.
  */
 #include "artifact/artifact.h"
 #include "base/memory.h"
@@ -8,6 +8,7 @@
 #include "dispatch/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct collection {
     uv_work_t request;
@@ -52,18 +53,73 @@ static char *result_with_artifacts(const char *result_text, json_t *taken)
     return text;
 }
 
+static void on_uploaded(void *client, const struct error *error)
+{
+    struct collection *collection = client;
+    struct active *active = collection->active;
+    struct dispatch *dispatch = active->lane->dispatch;
+    active->uploading = false;
+    active->upload = NULL;
+    dispatch->uploading--;
+    dispatch->pending_ops--;
+    if (active->lost) {
+        dispatch_drop(active);
+        dispatch_check_drained(dispatch);
+    } else if (!error) {
+        uploader_set_urls(dispatch->options.uploader, active->job->id, collection->taken);
+        dispatch_finish_completed(active, result_with_artifacts(collection->result, collection->taken));
+    } else if (active->cancelled) {
+        dispatch_finish_cancelled(active);
+    } else if (strcmp(error->code, "stopped") == 0) {
+        dispatch_release(active);
+    } else {
+        /* The export was done, and doing it again would not help the bucket. */
+        struct error final = *error;
+        final.retryable = false;
+        dispatch_finish_error(active, &final);
+    }
+    free_collection(collection);
+}
+
+static void begin_upload(struct collection *collection)
+{
+    struct active *active = collection->active;
+    struct dispatch *dispatch = active->lane->dispatch;
+    dispatch->pending_ops++;
+    active->upload = uploader_start(dispatch->options.uploader, active->job->id, collection->folder,
+                                    collection->taken, on_uploaded, collection);
+    if (active->cancelled || active->lost || dispatch->closing)
+        upload_stop(active->upload);
+}
+
+void dispatch_stop_upload(struct active *active)
+{
+    if (active->upload)
+        upload_stop(active->upload); /* else it is stopped when it begins */
+}
+
 static void on_collected(uv_work_t *request, int status)
 {
     (void)status;
     struct collection *collection = request->data;
     struct active *active = collection->active;
-    if (active) {
-        active->lane->dispatch->pending_ops--;
-        if (error_is_set(&collection->error))
-            dispatch_finish_error(active, &collection->error);
-        else
-            dispatch_finish_completed(active, result_with_artifacts(collection->result, collection->taken));
+    if (!active) {
+        free_collection(collection);
+        return;
     }
+    struct dispatch *dispatch = active->lane->dispatch;
+    dispatch->pending_ops--;
+    if (active->uploading && !error_is_set(&collection->error)) {
+        begin_upload(collection);
+        return;
+    }
+    if (active->uploading)
+        dispatch->uploading--;
+    active->uploading = false;
+    if (error_is_set(&collection->error))
+        dispatch_finish_error(active, &collection->error);
+    else
+        dispatch_finish_completed(active, result_with_artifacts(collection->result, collection->taken));
     free_collection(collection);
 }
 
@@ -84,6 +140,8 @@ void dispatch_collect(struct dispatch *dispatch, struct active *active, const st
         collection->base_url = memory_format("%s/artifacts/%s/", dispatch->options.public_url, segment);
         free(segment);
         active->state = ACTIVE_FINISHING;
+        active->uploading = dispatch->options.uploader != NULL;
+        dispatch->uploading += active->uploading ? 1 : 0;
         dispatch->pending_ops++;
     }
     if (uv_queue_work(dispatch->options.loop, &collection->request, collect, on_collected) != 0) {

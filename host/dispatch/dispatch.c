@@ -259,7 +259,7 @@ static void refill(struct lane *lane)
     struct dispatch *dispatch = lane->dispatch;
     bool limited = lane->plugin->settings->limit > 0;
     int room = window(lane) - lane->queued - lane->submitting;
-    if (room <= 0 || room * 2 < window(lane) || !is_open(lane))
+    if (room <= 0 || room * 2 < window(lane) || !is_open(lane) || uploader_is_full(dispatch->options.uploader))
         return;
     for (size_t i = 0; i < dispatch->route_count; i++) {
         struct route_state *route = &dispatch->routes[i];
@@ -270,7 +270,8 @@ static void refill(struct lane *lane)
 
 void dispatch_pump(struct lane *lane)
 {
-    while (lane->first && is_open(lane) && pool_slots(lane->pool) > 0) {
+    while (lane->first && is_open(lane) && pool_slots(lane->pool) > 0 &&
+           !uploader_is_full(lane->dispatch->options.uploader)) {
         struct active *active = lane->first;
         dispatch_unqueue(active);
         if (!refuse_to_start(active) && !load_repro_first(active))

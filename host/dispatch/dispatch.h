@@ -8,6 +8,7 @@
 #ifndef EXPORTD_DISPATCH_DISPATCH_H
 #define EXPORTD_DISPATCH_DISPATCH_H
 
+#include "artifact/uploader.h"
 #include "config/config.h"
 #include "job/job.h"
 #include "plugin/catalog.h"
@@ -25,6 +26,7 @@ struct dispatch_options {
     struct store *store;
     const char *artifact_folder; /* of all jobs */
     const char *work_folder;     /* of all workers */
+    struct uploader *uploader;   /* NULL: artifacts stay in their folder */
     const char *public_url;      /* "http://127.0.0.1:8080", for artifacts' URLs */
     /* A job's end has put something into the outbox. */
     void (*delivery_ready)(void *client, enum store_channel channel);

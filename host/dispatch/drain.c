@@ -42,7 +42,7 @@ void dispatch_check_drained(struct dispatch *dispatch)
 {
     if (!dispatch->draining)
         return;
-    if (!dispatch->closing && dispatch->running == 0)
+    if (!dispatch->closing && dispatch->running == 0 && dispatch->uploading == 0)
         close_pools(dispatch);
     if (dispatch->closing && dispatch->open_pools == 0 && dispatch->pending_ops == 0 && dispatch->open_timers == 3) {
         uv_timer_t *timers[] = {&dispatch->tick_timer, &dispatch->watch_timer, &dispatch->drain_timer};
@@ -57,8 +57,12 @@ static void on_drain_timeout(uv_timer_t *timer)
     struct dispatch *dispatch = timer->data;
     log_write(LOG_LEVEL_WARNING, "dispatch", NULL,
               "%lld jobs still run; they are stopped, and will run again at the next start",
-              (long long)dispatch->running);
+              (long long)(dispatch->running + dispatch->uploading));
     close_pools(dispatch);
+    struct active *active, *next;
+    HASH_ITER(by_lease, dispatch->by_lease, active, next)
+    if (active->uploading)
+        dispatch_stop_upload(active);
 }
 
 void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_drained)(void *client), void *client)

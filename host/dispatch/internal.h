@@ -22,7 +22,9 @@ struct active {
     struct lane *lane;
     enum active_state state;
     bool cancelled;
-    bool lost; /* the lease ran out: the job is somebody else's */
+    bool lost;             /* the lease ran out: the job is somebody else's */
+    bool uploading;        /* its artifacts are on their way to the bucket, or soon will be */
+    struct upload *upload; /* or NULL: not yet */
     double fraction;
     char stage[WORKER_STAGE_MAX];
     int64_t started_ns;
@@ -77,6 +79,7 @@ struct dispatch {
     int pending_ops; /* store operations and thread work under way */
     int64_t waiting, oldest_waiting_ms;
     int64_t running;
+    int64_t uploading;
     uint64_t stale, store_errors, pruned, dead_letters;
 };
 
@@ -109,6 +112,9 @@ void dispatch_release(struct active *active);                        /* back to 
 /* collect.c: takes over the workspace in outcome->folder. active: its artifacts are taken, and then it is finished;
  * NULL: the workspace is only removed. */
 void dispatch_collect(struct dispatch *dispatch, struct active *active, const struct worker_outcome *outcome);
+
+/* Ends an upload that is under way: as cancelled, as lost, or back to the store where the host stops. */
+void dispatch_stop_upload(struct active *active);
 
 /* listen.c */
 bool dispatch_is_watched(const struct dispatch *dispatch);

@@ -81,10 +81,13 @@ static void heed(struct dispatch *dispatch, const struct store_op *op)
 {
     for (int i = 0; i < op->tick.cancelled_count; i++) {
         struct active *active = dispatch_find_lease(dispatch, (uint64_t)op->tick.cancelled[i]);
-        if (!active || active->cancelled || active->state != ACTIVE_RUNNING)
+        if (!active || active->cancelled || (active->state != ACTIVE_RUNNING && !active->uploading))
             continue;
         active->cancelled = true;
-        pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
+        if (active->uploading)
+            dispatch_stop_upload(active);
+        else
+            pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
     }
     for (int i = 0; i < op->tick.lost_count; i++) {
         struct active *active = dispatch_find_lease(dispatch, (uint64_t)op->tick.lost[i]);
@@ -96,6 +99,8 @@ static void heed(struct dispatch *dispatch, const struct store_op *op)
         } else if (active->state == ACTIVE_READY) {
             dispatch_unqueue(active);
             dispatch_drop(active);
+        } else if (active->uploading) {
+            dispatch_stop_upload(active);
         }
     }
 }

@@ -26,6 +26,7 @@ struct http_context {
     struct dispatch *dispatch;
     struct outbox *outbox;
     const char *artifact_folder;
+    const struct uploader *uploader; /* or NULL: artifacts stay in their folder */
     int64_t started_ns;
 };
 

@@ -33,6 +33,8 @@ void handle_ready(struct http_request *request)
         json_array_append_new(missing, json_string("sandbox: this kernel has no seccomp filters"));
     for (size_t i = 0; i < catalog->failure_count; i++)
         json_array_append_new(missing, json_pack("s++", "plugin: ", catalog->failures[i].error.code, ""));
+    if (context->uploader && uploader_stats(context->uploader).problem[0])
+        json_array_append_new(missing, json_pack("s+", "s3: ", uploader_stats(context->uploader).problem));
     json_t *body =
         json_pack("{s:b, s:{s:b, s:i, s:b}, s:o}", "ready", !request->server->draining, "sandbox", "enabled", !off,
                   "landlock", catalog->landlock_abi, "seccomp", (int)catalog->seccomp, "missing", missing);
@@ -198,6 +200,23 @@ static void write_workers(FILE *out, const struct http_context *context)
     }
 }
 
+static void write_uploads(FILE *out, const struct uploader *uploader)
+{
+    if (!uploader)
+        return;
+    struct uploader_stats stats = uploader_stats(uploader);
+    single(out, "exportd_uploads_total", "counter", "Jobs whose artifacts went to the bucket.", (double)stats.done);
+    single(out, "exportd_upload_failures_total", "counter", "Attempts at a job's upload that failed.",
+           (double)stats.failed_attempts);
+    single(out, "exportd_uploads_given_up_total", "counter", "Jobs that failed because of their upload.",
+           (double)stats.given_up);
+    single(out, "exportd_upload_bytes_total", "counter", "Bytes sent to the bucket, failed attempts included.",
+           (double)stats.bytes);
+    single(out, "exportd_uploads_running", "gauge", "Jobs whose artifacts are on their way.", stats.running);
+    single(out, "exportd_uploads_waiting", "gauge", "Jobs that wait for their upload or for its next attempt.",
+           stats.waiting);
+}
+
 void handle_metrics(struct http_request *request)
 {
     const struct http_server *server = request->server;
@@ -228,6 +247,7 @@ void handle_metrics(struct http_request *request)
            (double)outbox.failed_attempts);
     single(out, "exportd_deliveries_dead_total", "counter", "Callbacks that were given up.", (double)outbox.dead);
     single(out, "exportd_deliveries_sending", "gauge", "Callbacks on their way.", outbox.sending);
+    write_uploads(out, context->uploader);
     single(out, "exportd_sandbox_landlock_abi", "gauge",
            "Landlock's ABI in the workers; 0 where the kernel has none.", context->catalog->landlock_abi);
     single(out, "exportd_sandbox_seccomp", "gauge", "1 where workers run behind a seccomp filter.",
