@@ -362,6 +362,38 @@ TASK(bad_artifact)
     return EXPORTD_OK;
 }
 
+/* data.files: [{name, bytes, media_type}], each 8-byte word of which is its own place divided by 8, but for the holes
+ * of those with "sparse". */
+TASK(leave_files)
+{
+    size_t index;
+    json_t *file;
+    static uint64_t block[8192];
+    json_array_foreach(json_object_get(data, "files"), index, file)
+    {
+        const char *name = json_string_value(json_object_get(file, "name"));
+        const char *media_type = json_string_value(json_object_get(file, "media_type"));
+        off_t bytes = (off_t)json_integer_value(json_object_get(file, "bytes"));
+        int sparse = json_is_true(json_object_get(file, "sparse"));
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", exportd_workspace(job), name);
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+        for (off_t done = 0; done < bytes && !sparse; done += (off_t)sizeof block) {
+            for (size_t i = 0; i < sizeof block / sizeof block[0]; i++)
+                block[i] = (uint64_t)done / 8 + i;
+            size_t most = bytes - done < (off_t)sizeof block ? (size_t)(bytes - done) : sizeof block;
+            if (write(fd, block, most) != (ssize_t)most)
+                return exportd_fail(job, "write_failed", 0, "%s", strerrorname_np(errno));
+        }
+        if (fd < 0 || ftruncate(fd, bytes) != 0)
+            return exportd_fail(job, "write_failed", 0, "%s", strerrorname_np(errno));
+        close(fd);
+        exportd_artifact(job, name, name, media_type);
+    }
+    *result = json_pack("{s:i}", "attempt", job->attempt);
+    return EXPORTD_OK;
+}
+
 TASK(leave_litter)
 {
     (void)data;
@@ -438,41 +470,15 @@ TASK(echo)
     }
 
 static const struct exportd_task tasks[] = {
-    ENTRY(segfault),
-    ENTRY(give_up),
-    ENTRY(leave),
-    ENTRY(loop),
-    ENTRY(memory),
-    ENTRY(memory_unchecked),
-    ENTRY(memory_shared),
-    ENTRY(fork_bomb),
-    ENTRY(escape),
-    ENTRY(escape_and_stay),
-    ENTRY(overflow),
-    ENTRY(close_descriptors),
-    ENTRY(hang_up),
-    ENTRY(garbage),
-    ENTRY(forge),
-    ENTRY(log_flood),
-    ENTRY(speech_flood),
-    ENTRY(progress_flood),
-    ENTRY(ignore_sigterm),
-    ENTRY(obey_cancel),
-    ENTRY(connect_out),
-    ENTRY(read_files),
-    ENTRY(write_files),
-    ENTRY(environment),
-    ENTRY(kill_host),
-    ENTRY(fill_disk),
-    ENTRY(bad_artifact),
-    ENTRY(leave_litter),
-    ENTRY(huge_result),
-    ENTRY(flaky),
-    ENTRY(refuse),
-    ENTRY(pause_ms),
-    ENTRY(secrets),
-    ENTRY(echo),
-    {0},
+    ENTRY(segfault),     ENTRY(give_up),          ENTRY(leave),          ENTRY(loop),
+    ENTRY(memory),       ENTRY(memory_unchecked), ENTRY(memory_shared),  ENTRY(fork_bomb),
+    ENTRY(escape),       ENTRY(escape_and_stay),  ENTRY(overflow),       ENTRY(close_descriptors),
+    ENTRY(hang_up),      ENTRY(garbage),          ENTRY(forge),          ENTRY(log_flood),
+    ENTRY(speech_flood), ENTRY(progress_flood),   ENTRY(ignore_sigterm), ENTRY(obey_cancel),
+    ENTRY(connect_out),  ENTRY(read_files),       ENTRY(write_files),    ENTRY(environment),
+    ENTRY(kill_host),    ENTRY(fill_disk),        ENTRY(bad_artifact),   ENTRY(leave_files),
+    ENTRY(leave_litter), ENTRY(huge_result),      ENTRY(flaky),          ENTRY(refuse),
+    ENTRY(pause_ms),     ENTRY(secrets),          ENTRY(echo),           {0},
 };
 
 EXPORTD_PLUGIN(.name = "misbehave", .version = "1.0.0", .summary = "Does everything wrong", .licence = "MIT",
