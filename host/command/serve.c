@@ -87,6 +87,11 @@ static void on_delivery_ready(void *client, enum store_channel channel)
         outbox_kick(host->outbox);
 }
 
+static void on_hint(void *client)
+{
+    dispatch_hint(((struct host *)client)->dispatch);
+}
+
 static void close_signal(uv_signal_t *handle)
 {
     if (!uv_is_closing((uv_handle_t *)handle))
@@ -130,7 +135,13 @@ static int start(struct host *host, struct error *error)
 {
     const struct config *config = host->config;
     struct store_options store_options = {
-        .folder = config->host.state, .queue_limit = config->jobs.queue_limit, .create = true};
+        .folder = config->host.state,
+        .url = config->store.url,
+        .lease_ms = config->store.lease_ms,
+        .timeout_ms = config->store.timeout_ms,
+        .queue_limit = config->jobs.queue_limit,
+        .create = true,
+    };
     host->store = store_open(&store_options, &host->loop, error);
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;
@@ -161,6 +172,7 @@ static int start(struct host *host, struct error *error)
         .client = host,
     };
     host->dispatch = dispatch_new(&dispatch_options);
+    store_on_hint(host->store, on_hint, host);
     struct http_context context = {
         .loop = &host->loop,
         .config = config,

@@ -25,5 +25,6 @@ struct store_engine_type {
 int store_lock_folder(const char *folder, bool create, struct error *error);
 
 struct store_engine *store_sqlite_open(const struct store_options *options, struct error *error);
+struct store_engine *store_postgres_open(const struct store_options *options, struct error *error);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "store/engine.h"
+#include "store/postgres.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -31,8 +32,9 @@ struct store {
     unsigned quiet_batches; /* the thread's own */
     struct store_stats stats;
     struct error trouble; /* of the last batch */
-    void (*on_hint)(void *client);
-    void *hint_client;
+    uv_loop_t *loop;
+    bool shared; /* by hosts: PostgreSQL */
+    struct postgres_listener *listener;
 };
 
 static void append(struct op_list *list, struct store_op *op)
@@ -161,11 +163,14 @@ static void on_done(uv_async_t *handle)
 
 struct store *store_open(const struct store_options *options, uv_loop_t *loop, struct error *error)
 {
-    struct store_engine *engine = store_sqlite_open(options, error);
+    bool shared = options->url && *options->url;
+    struct store_engine *engine = shared ? store_postgres_open(options, error) : store_sqlite_open(options, error);
     if (!engine)
         return NULL;
     struct store *store = memory_zeroed(1, sizeof *store);
     store->engine = engine;
+    store->loop = loop;
+    store->shared = shared;
     uv_async_init(loop, &store->done_signal, on_done);
     store->done_signal.data = store;
     pthread_mutex_init(&store->mutex, NULL);
@@ -202,6 +207,7 @@ void store_close(struct store *store)
     pthread_mutex_unlock(&store->mutex);
     pthread_join(store->thread, NULL);
     run_callbacks(store);
+    postgres_unlisten(store->listener);
     store->engine->type->close(store->engine);
     uv_close((uv_handle_t *)&store->done_signal, on_closed);
 }
@@ -327,4 +333,10 @@ void store_trouble(struct store *store, char *text, size_t size)
     pthread_mutex_lock(&store->mutex);
     snprintf(text, size, "%s", store->trouble.message);
     pthread_mutex_unlock(&store->mutex);
+}
+
+void store_on_hint(struct store *store, void (*callback)(void *client), void *client)
+{
+    if (store->shared)
+        store->listener = postgres_listen(store->loop, store->engine, callback, client);
 }

@@ -1,0 +1,375 @@
+/*
+ * The PostgreSQL engine: one store for many hosts.
+ *
+ * A batch is one transaction in one pipeline. Operations go by kind: first what frees jobs or ends them, then what
+ * brings new ones, then what reads, so that no two hosts wait for each other's rows in a circle: a host touches only
+ * rows that it leased, and passes over (SKIP LOCKED) those that others hold.
+ *
+ * Readers run after the commit. Where one operation's data spoil a batch (a value that the database refuses), each is
+ * carried out alone, so that the others don't suffer.
+ */
+#include "store/postgres.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TRIES_AT_CONFLICT 5
+#define CONNECT_PAUSE_NS 250000000LL
+#define NOTIFY_PAUSE_NS 100000000LL
+#define BULK_OPERATIONS 500
+#define BULK_BYTES ((size_t)8 << 20)
+
+int64_t postgres_number(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? 0 : strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+char *postgres_text(const PGresult *result, int row, int column)
+{
+    if (PQgetisnull(result, row, column))
+        return NULL;
+    return memory_bytes(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
+}
+
+static int use_pipeline(struct postgres *store, struct error *error)
+{
+    if (PQsetnonblocking(store->connection, 1) == 0 && PQenterPipelineMode(store->connection))
+        return 0;
+    postgres_fail(store->connection, NULL, "carry on", error);
+    postgres_disconnect(store);
+    return -1;
+}
+
+static int reconnect(struct postgres *store, struct error *error)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    if (now_ns < store->next_try_ns)
+        return error_set(error, "store_unreachable", true, "the database can't be reached; it is tried again soon");
+    store->connection = postgres_connect(store->url, store->timeout_ms, error);
+    now_ns = clock_monotonic_ns();
+    store->next_try_ns = now_ns + CONNECT_PAUSE_NS;
+    if (!store->connection)
+        return -1;
+    store->has_exports = postgres_has_exports(store->connection);
+    store->reap_from_ns = now_ns + store->lease_ms * 1000000;
+    store->count_from_ns = 0;
+    log_write(LOG_LEVEL_INFO, "store", NULL, "the database answers again");
+    return use_pipeline(store, error);
+}
+
+static size_t weight(const struct store_op *op)
+{
+    if (op->kind == STORE_SUBMIT)
+        return op->submit.job->data_length + (op->submit.job->origin ? strlen(op->submit.job->origin) : 0);
+    size_t bytes = op->finish.result ? strlen(op->finish.result) : 0;
+    for (const struct store_delivery *delivery = op->finish.delivery; delivery; delivery = delivery->next)
+        bytes += strlen(delivery->body);
+    return bytes;
+}
+
+typedef void (*bulk_sender)(struct postgres *store, struct store_op **ops, size_t count);
+typedef bool (*bulk_filter)(const struct store_op *op);
+
+/* Sends all operations that the filter takes, some hundred in one statement. */
+static void send_bulk(struct postgres *store, struct store_op *first, bulk_filter takes, bulk_sender send)
+{
+    struct store_op *ops[BULK_OPERATIONS];
+    size_t count = 0, bytes = 0;
+    for (struct store_op *op = first; op; op = op->next) {
+        if (!takes(op))
+            continue;
+        ops[count++] = op;
+        bytes += op->kind == STORE_DELIVERY_RESULT ? 0 : weight(op);
+        if (count == BULK_OPERATIONS || bytes > BULK_BYTES) {
+            send(store, ops, count);
+            count = bytes = 0;
+        }
+    }
+    if (count > 0)
+        send(store, ops, count);
+}
+
+static bool ends_for_good(const struct store_op *op)
+{
+    return op->kind == STORE_FINISH && op->finish.finish <= STORE_FINISH_CANCELLED;
+}
+
+static bool goes_back(const struct store_op *op)
+{
+    return op->kind == STORE_FINISH && op->finish.finish > STORE_FINISH_CANCELLED;
+}
+
+static bool is_result(const struct store_op *op)
+{
+    return op->kind == STORE_DELIVERY_RESULT;
+}
+
+static bool is_dead_letter(const struct store_op *op)
+{
+    return op->submit.job->state == JOB_FAILED;
+}
+
+/* Beyond the limit an id may still be one that is there: it is looked up, and nothing is inserted. */
+static bool fits(const struct store_op *op)
+{
+    return op->kind == STORE_SUBMIT && op->submit.outcome != STORE_QUEUE_FULL;
+}
+
+static void note_unknown(struct postgres *store, struct store_op *op)
+{
+    if (store->unknown_count == store->unknown_size) {
+        store->unknown_size = store->unknown_size * 2 + 16;
+        store->unknown = memory_resized(store->unknown, store->unknown_size, sizeof *store->unknown);
+    }
+    store->unknown[store->unknown_count++] = op;
+}
+
+/* Looks at what the submits find: which are beyond the queue's limit, and whether any job is left for others. */
+static void sort_submits(struct postgres *store, struct store_op *first)
+{
+    int64_t room = store->queue_limit - store->waiting;
+    store->unknown_count = 0;
+    store->left_waiting = false;
+    for (struct store_op *op = first; op; op = op->next) {
+        if (op->kind != STORE_SUBMIT)
+            continue;
+        op->submit.outcome = STORE_CREATED;
+        bool waits = !is_dead_letter(op) && !(op->submit.claim && op->submit.job->run_at_ms == 0);
+        if (waits && room <= 0) {
+            op->submit.outcome = STORE_QUEUE_FULL;
+            note_unknown(store, op);
+        } else if (waits) {
+            room--;
+            store->left_waiting = store->left_waiting || op->submit.job->run_at_ms == 0;
+        }
+    }
+}
+
+static void send_single(struct postgres *store, struct store_op *op)
+{
+    switch (op->kind) {
+    case STORE_CLAIM:
+        postgres_claim(store, op);
+        break;
+    case STORE_GET:
+        postgres_get(store, op);
+        break;
+    case STORE_LIST:
+        postgres_list(store, op);
+        break;
+    case STORE_TICK:
+        postgres_tick(store, op);
+        break;
+    case STORE_DELIVERY_TAKE:
+        postgres_delivery_take(store, op);
+        break;
+    case STORE_DELIVERY_LIST:
+        postgres_delivery_list(store, op);
+        break;
+    case STORE_DELIVERY_RETRY:
+        postgres_delivery_retry(store, op);
+        break;
+    default: /* sent before */
+        break;
+    }
+}
+
+static void send_hint(struct postgres *store)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    if (!store->left_waiting || now_ns - store->notified_ns < NOTIFY_PAUSE_NS)
+        return;
+    struct postgres_parameters parameters = {0};
+    postgres_add_text(&parameters, store->host);
+    postgres_send(store, PG_NOTIFY, &parameters, NULL, NULL);
+    store->notified_ns = now_ns;
+}
+
+static int run_once(struct postgres *store, struct store_op *first, struct error *error)
+{
+    if (!store->connection && reconnect(store, error) != 0)
+        return -1;
+    sort_submits(store, first);
+    postgres_send(store, PG_BEGIN, NULL, NULL, NULL);
+    for (struct store_op *op = first; op; op = op->next) {
+        if (op->kind == STORE_CANCEL)
+            postgres_cancel(store, op);
+        else if (op->kind == STORE_RETRY)
+            postgres_retry(store, op);
+    }
+    send_bulk(store, first, ends_for_good, postgres_finish_jobs);
+    send_bulk(store, first, goes_back, postgres_again);
+    send_bulk(store, first, fits, postgres_submit);
+    send_bulk(store, first, is_result, postgres_delivery_results);
+    for (struct store_op *op = first; op; op = op->next)
+        send_single(store, op);
+    send_hint(store);
+    postgres_send(store, PG_COMMIT, NULL, NULL, NULL);
+    return postgres_finish(store, error);
+}
+
+/* Submits whose id was there already, and those beyond the limit whose id may be. */
+static void look_up_unknown(struct postgres *store, struct store_op *first)
+{
+    for (struct store_op *op = first; op; op = op->next)
+        if (fits(op) && op->submit.outcome == STORE_SAME)
+            note_unknown(store, op);
+    if (store->unknown_count == 0)
+        return;
+    for (size_t i = 0; i < store->unknown_count; i++)
+        postgres_look_up(store, store->unknown[i]);
+    struct error error = {0};
+    if (postgres_finish(store, &error) == 0)
+        return;
+    for (size_t i = 0; i < store->unknown_count; i++)
+        store->unknown[i]->error = error;
+}
+
+static int run_with_tries(struct postgres *store, struct store_op *first, struct error *error)
+{
+    for (int tries = 1;; tries++) {
+        error_clear(error);
+        if (run_once(store, first, error) == 0) {
+            look_up_unknown(store, first);
+            return 0;
+        }
+        /* 40P01: a deadlock; 40001: a conflict: nothing was written, and next time it goes well. */
+        if (strncmp(store->sqlstate, "40", 2) != 0 || tries == TRIES_AT_CONFLICT)
+            return -1;
+    }
+}
+
+static bool is_refused_value(const struct postgres *store)
+{
+    return strncmp(store->sqlstate, "22", 2) == 0 || strncmp(store->sqlstate, "23", 2) == 0 ||
+           strncmp(store->sqlstate, "54", 2) == 0;
+}
+
+static int engine_run(struct store_engine *engine, struct store_op *first, struct error *error)
+{
+    struct postgres *store = (struct postgres *)engine;
+    if (run_with_tries(store, first, error) == 0)
+        return 0;
+    if (!is_refused_value(store) || !first->next)
+        return -1;
+    error_clear(error);
+    for (struct store_op *op = first; op; op = op->next) {
+        struct store_op *next = op->next;
+        op->next = NULL;
+        run_with_tries(store, op, &op->error);
+        op->next = next;
+    }
+    return 0;
+}
+
+static void engine_rest(struct store_engine *engine)
+{
+    (void)engine;
+}
+
+static void engine_close(struct store_engine *engine)
+{
+    struct postgres *store = (struct postgres *)engine;
+    postgres_disconnect(store);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    free(store->requests);
+    free(store->unknown);
+    free(store->url);
+    free(store);
+}
+
+static const struct store_engine_type postgres_type = {
+    .run = engine_run,
+    .rest = engine_rest,
+    .close = engine_close,
+};
+
+/* Who this host is, in the state folder that it holds the lock of. */
+static int read_host(struct postgres *store, const char *folder, struct error *error)
+{
+    char *path = memory_format("%s/host", folder);
+    char text[ID_TEXT_SIZE] = "";
+    FILE *file = fopen(path, "re");
+    if (file) {
+        if (!fgets(text, sizeof text, file))
+            text[0] = '\0';
+        fclose(file);
+    }
+    if (!id_is_uuid(text, store->host)) {
+        id_make(store->host);
+        file = fopen(path, "we");
+        if (!file || fprintf(file, "%s\n", store->host) < 0 || fflush(file) != 0 || fsync(fileno(file)) != 0)
+            error_set(error, "store_folder", true, "%s can't be written: %s", path, strerror(errno));
+        if (file)
+            fclose(file);
+    }
+    free(path);
+    return error_is_set(error) ? -1 : 0;
+}
+
+/* Whatever this host ran when it last ended isn't running any more: no need to wait until the leases end. */
+static int take_over(struct postgres *store, struct error *error)
+{
+    const char *values[] = {store->host};
+    PGresult *result =
+        PQexecParams(store->connection,
+                     "UPDATE exportd.queue SET lease = 0, lease_until = NULL, host = NULL, losses = losses + 1,"
+                     " attempts = greatest(attempts - 1, 0), run_at = 0 WHERE lease > 0 AND host = $1",
+                     1, NULL, values, NULL, NULL, 0);
+    int failed = PQresultStatus(result) == PGRES_COMMAND_OK
+                     ? 0
+                     : postgres_fail(store->connection, result, "be taken over", error);
+    PQclear(result);
+    if (failed)
+        return -1;
+    result = PQexec(store->connection, postgres_sql[PG_COUNT]);
+    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+        store->waiting = postgres_number(result, 0, 0);
+    else
+        failed = postgres_fail(store->connection, result, "be counted", error);
+    PQclear(result);
+    return failed;
+}
+
+static int open_database(struct postgres *store, struct error *error)
+{
+    char *warning = NULL;
+    store->connection = postgres_connect(store->url, store->timeout_ms, error);
+    if (!store->connection || postgres_migrate(store->connection, 0, &warning, error) != 0 ||
+        take_over(store, error) != 0)
+        return -1;
+    store->has_exports = postgres_has_exports(store->connection);
+    if (warning)
+        log_write(LOG_LEVEL_WARNING, "store", NULL, "%s", warning);
+    else if (!store->has_exports)
+        log_write(LOG_LEVEL_WARNING, "store", NULL,
+                  "the table exports isn't as callers know it (columns, types, or a primary key on id): it is left "
+                  "alone");
+    free(warning);
+    return use_pipeline(store, error);
+}
+
+struct store_engine *store_postgres_open(const struct store_options *options, struct error *error)
+{
+    struct postgres *store = memory_zeroed(1, sizeof *store);
+    store->engine.type = &postgres_type;
+    store->url = memory_text(options->url);
+    store->lease_ms = options->lease_ms;
+    store->timeout_ms = options->timeout_ms;
+    store->queue_limit = options->queue_limit;
+    store->lock_fd = store_lock_folder(options->folder, options->create, error);
+    if (store->lock_fd >= 0 && read_host(store, options->folder, error) == 0 && open_database(store, error) == 0) {
+        store->reap_from_ns = clock_monotonic_ns() + store->lease_ms * 1000000;
+        return &store->engine;
+    }
+    engine_close(&store->engine);
+    return NULL;
+}

@@ -1,0 +1,189 @@
+/*
+ * store/postgres.h: what the files of the PostgreSQL engine share. postgres.c: batches; postgres_link.c: the
+ * connection and its pipeline; postgres_sql.c: the statements; postgres_array.c: parameters; postgres_jobs.c,
+ * postgres_deliveries.c, postgres_tick.c: the operations; postgres_schema.c: migrations; postgres_listen.c: hints.
+ *
+ * A job is a row of exportd.jobs, inserted once and updated once, at its end. While it waits or runs it has a row in
+ * exportd.queue too, the hot table, which is as small as the queue. A lease is a number of one sequence, so that it
+ * grows over all hosts, and lasts until lease_until on the database's clock.
+ */
+#ifndef EXPORTD_STORE_POSTGRES_H
+#define EXPORTD_STORE_POSTGRES_H
+
+#include "base/id.h"
+#include "store/engine.h"
+
+#include <libpq-fe.h>
+#include <uv.h>
+
+enum postgres_statement {
+    PG_BEGIN,
+    PG_COMMIT,
+    PG_SUBMIT,
+    PG_SUBMIT_EXPORTS,
+    PG_DEAD_DELIVERIES,
+    PG_GET,
+    PG_LIMIT_LOCK,
+    PG_CLAIM,
+    PG_FINISH,
+    PG_FINISH_EXPORTS,
+    PG_AGAIN,
+    PG_CANCEL,
+    PG_RETRY,
+    PG_RETRY_EXPORTS,
+    PG_LIST,
+    PG_LIST_LIVE,
+    PG_LIST_FINISHED,
+    PG_RENEW,
+    PG_LOST,
+    PG_REAP,
+    PG_PROMOTE,
+    PG_STATE,
+    PG_ROUTES,
+    PG_CANCELLED,
+    PG_PRUNE,
+    PG_COUNT,
+    PG_NOTIFY,
+    PG_DELIVERY_TAKE,
+    PG_DELIVERY_RESULT,
+    PG_DELIVERY_LIST,
+    PG_DELIVERY_OF_JOB,
+    PG_DELIVERY_RETRY,
+    PG_STATEMENT_COUNT,
+};
+
+extern const char *const postgres_sql[PG_STATEMENT_COUNT];
+
+#define POSTGRES_PARAMETERS_MAX 24
+
+/* The parameters of one statement: numbers, texts, and arrays of them, in PostgreSQL's binary format. */
+struct postgres_parameters {
+    int count;
+    char *values[POSTGRES_PARAMETERS_MAX]; /* owned */
+    int lengths[POSTGRES_PARAMETERS_MAX];
+    int formats[POSTGRES_PARAMETERS_MAX];
+};
+
+/* One array parameter while it is built. Zero it first. */
+struct postgres_array {
+    char *bytes;
+    size_t length, size;
+    int count;
+    unsigned type;
+};
+
+enum { POSTGRES_BYTEA = 17, POSTGRES_BIGINT = 20, POSTGRES_TEXT = 25 };
+
+void postgres_add_number(struct postgres_parameters *parameters, int64_t number);
+void postgres_add_text(struct postgres_parameters *parameters, const char *text); /* NULL: null */
+void postgres_add_array(struct postgres_parameters *parameters, struct postgres_array *array, unsigned type);
+
+void postgres_array_number(struct postgres_array *array, int64_t number);
+void postgres_array_text(struct postgres_array *array, const char *text); /* NULL: null */
+void postgres_array_bytes(struct postgres_array *array, const void *bytes, size_t length);
+
+struct postgres;
+
+/* Reads a result, once the whole batch is on disk. client: as it was given. */
+typedef void (*postgres_reader)(struct postgres *store, const PGresult *result, void *client);
+
+struct postgres_request {
+    enum postgres_statement which;
+    postgres_reader reader; /* or NULL */
+    void *client;
+    void *kept;
+    PGresult *result;
+};
+
+struct postgres {
+    struct store_engine engine;
+    PGconn *connection; /* NULL: lost */
+    bool prepared[PG_STATEMENT_COUNT];
+    struct postgres_request *requests; /* of the pipeline under way */
+    size_t request_count, request_size;
+    bool send_failed;
+    char sqlstate[6]; /* of the last failure; "": the connection's */
+
+    char *url;
+    char host[ID_TEXT_SIZE]; /* who this is: the same over restarts, from the state folder */
+    int lock_fd;
+    int64_t lease_ms, timeout_ms, queue_limit;
+    bool has_exports;
+    int64_t reap_from_ns; /* not before: after an outage the others renew first */
+    int64_t next_try_ns;
+    int64_t waiting;       /* jobs that wait, as last counted, and what this host did since */
+    int64_t count_from_ns; /* not counted again before */
+    int64_t notified_ns;
+    bool left_waiting;         /* this batch put jobs into the queue that others may take */
+    struct store_op **unknown; /* submits whose job was there already, or may be */
+    size_t unknown_count, unknown_size;
+};
+
+/* postgres_link.c */
+
+/* Opens and sets up a connection. Blocking, at most timeout_ms. NULL with error set (store_unreachable, …). */
+PGconn *postgres_connect(const char *url, int64_t timeout_ms, struct error *error);
+
+/* Adds a statement to the pipeline; takes the parameters. */
+void postgres_send(struct postgres *store, enum postgres_statement which, struct postgres_parameters *parameters,
+                   postgres_reader reader, void *client);
+
+/* Frees block once the statement that was added last is over. */
+void postgres_keep(struct postgres *store, void *block);
+
+/* Sends what was added and reads all results, then calls the readers, in order. -1: one of them failed, and none was
+ * called; store->sqlstate says how. */
+int postgres_finish(struct postgres *store, struct error *error);
+
+/* Fills error from a failed result or the connection. Returns -1. */
+int postgres_fail(PGconn *connection, const PGresult *result, const char *what, struct error *error);
+
+void postgres_disconnect(struct postgres *store);
+
+/* postgres_schema.c. Brings the schema up to version (0: this program's), under an advisory lock, and makes exports
+ * and repros where they are missing. warning, if not NULL, gets what could not be made though the store works without
+ * it; free it. Returns 0, or -1 with error set. */
+int postgres_migrate(PGconn *connection, int version, char **warning, struct error *error);
+
+/* Whether there is an exports table that this program can keep in step. */
+bool postgres_has_exports(PGconn *connection);
+
+/* postgres_jobs.c: they add to the pipeline. Lists are in the order of the batch. */
+void postgres_submit(struct postgres *store, struct store_op **ops, size_t count);
+void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t count);
+void postgres_again(struct postgres *store, struct store_op **ops, size_t count);
+void postgres_claim(struct postgres *store, struct store_op *op);
+void postgres_cancel(struct postgres *store, struct store_op *op);
+void postgres_retry(struct postgres *store, struct store_op *op);
+void postgres_get(struct postgres *store, struct store_op *op);
+void postgres_list(struct postgres *store, struct store_op *op);
+void postgres_look_up(struct postgres *store, struct store_op *op); /* a submit whose id may be there */
+struct job *postgres_read_job(const PGresult *result, int row, bool with_data);
+
+/* postgres_deliveries.c */
+void postgres_delivery_take(struct postgres *store, struct store_op *op);
+void postgres_delivery_results(struct postgres *store, struct store_op **ops, size_t count);
+void postgres_delivery_list(struct postgres *store, struct store_op *op);
+void postgres_delivery_retry(struct postgres *store, struct store_op *op);
+
+/* Adds nine arrays with the deliveries of ops, and a tenth of whose they are: as owner() tells. */
+struct postgres_delivery_arrays {
+    struct postgres_array owner, id, job_id, channel, target, body, created_at, next_at, give_up_at;
+};
+void postgres_add_deliveries(struct postgres_delivery_arrays *arrays, int64_t owner,
+                             const struct store_delivery *first);
+void postgres_put_deliveries(struct postgres_parameters *parameters, struct postgres_delivery_arrays *arrays);
+
+/* postgres_tick.c */
+void postgres_tick(struct postgres *store, struct store_op *op);
+
+int64_t postgres_number(const PGresult *result, int row, int column); /* 0 for null */
+char *postgres_text(const PGresult *result, int row, int column);     /* a new copy, or NULL for null */
+
+/* postgres_listen.c: hears of jobs that other hosts left in the queue. Loop thread. Never NULL. */
+struct postgres_listener;
+struct postgres_listener *postgres_listen(uv_loop_t *loop, const struct store_engine *engine,
+                                          void (*callback)(void *client), void *client);
+void postgres_unlisten(struct postgres_listener *listener); /* its handles close in the loop */
+
+#endif

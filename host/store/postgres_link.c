@@ -1,0 +1,279 @@
+/*
+ * The connection: a pipeline of prepared statements, sent and read in one go, so that a batch costs one round trip
+ * and one commit however much is in it.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "store/postgres.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000
+
+static void copy_line(char *text, size_t size, const char *from)
+{
+    snprintf(text, size, "%s", from ? from : "");
+    for (char *c = text; *c; c++)
+        if (*c == '\n' || *c == '\t')
+            *c = ' ';
+    for (size_t length = strlen(text); length > 0 && text[length - 1] == ' '; length--)
+        text[length - 1] = '\0';
+}
+
+int postgres_fail(PGconn *connection, const PGresult *result, const char *what, struct error *error)
+{
+    char text[700];
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    copy_line(text, sizeof text, primary ? primary : PQerrorMessage(connection));
+    if (!state && !*text)
+        snprintf(text, sizeof text, "the connection was lost");
+    if (!state || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0 || strcmp(state, "25006") == 0)
+        return error_set(error, "store_unreachable", true, "the database can't be reached to %s: %s", what, text);
+    if (strncmp(state, "53", 2) == 0)
+        return error_set(error, "store_full", true, "the database can't %s: %s; free space, or raise its limits",
+                         what, text);
+    bool data = strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0;
+    return error_set(error, "store_failed", !data, "the database can't %s: %s (SQLSTATE %s)", what, text, state);
+}
+
+/* What each session needs, whatever the server's own settings are. The callers' tables aren't looked for in the
+ * schema exportd, which a user of that name has in its search path. Plans by index only: tables that are new or grew
+ * fast have no statistics yet, and one bad plan over a long queue would be a standstill. */
+static int set_up(PGconn *connection, int64_t timeout_ms, struct error *error)
+{
+    char *sql = memory_format(
+        "SELECT set_config('search_path', coalesce(nullif(array_to_string(ARRAY(SELECT quote_ident(s) FROM"
+        " unnest(current_schemas(false)) AS s WHERE s <> 'exportd'), ', '), ''), 'public'), false);"
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
+        "SET enable_seqscan = off; SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = "
+        "force_generic_plan;"
+        "SET client_min_messages = warning; SET TimeZone = 'UTC'; SET statement_timeout = %lld;"
+        "SET idle_in_transaction_session_timeout = %lld; SET client_connection_check_interval = 1000;"
+        "SELECT current_setting('server_encoding'), pg_is_in_recovery() OR "
+        "current_setting('default_transaction_read_only') = 'on'",
+        (long long)timeout_ms, (long long)timeout_ms);
+    PGresult *result = PQexec(connection, sql);
+    free(sql);
+    int failed = 0;
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        failed = postgres_fail(connection, result, "be set up", error);
+    else if (strcmp(PQgetvalue(result, 0, 0), "UTF8") != 0)
+        failed = error_set(error, "store_encoding", false,
+                           "the database keeps text as %s; make one with ENCODING 'UTF8' and name it in [store] url",
+                           PQgetvalue(result, 0, 0));
+    else if (PQgetvalue(result, 0, 1)[0] == 't')
+        failed =
+            error_set(error, "store_unreachable", true,
+                      "the database is read-only (a standby?); name the primary in [store] url, or several hosts "
+                      "and target_session_attrs=read-write");
+    PQclear(result);
+    return failed;
+}
+
+static void ignore_notice(void *client, const PGresult *result)
+{
+    (void)client;
+    (void)result;
+}
+
+PGconn *postgres_connect(const char *url, int64_t timeout_ms, struct error *error)
+{
+    char seconds[24], milliseconds[24], text[700];
+    snprintf(seconds, sizeof seconds, "%lld", (long long)(timeout_ms / 1000 > 2 ? timeout_ms / 1000 : 2));
+    snprintf(milliseconds, sizeof milliseconds, "%lld", (long long)timeout_ms);
+    /* What the URL says itself comes after, and wins. */
+    const char *const keys[] = {"connect_timeout",
+                                "tcp_user_timeout",
+                                "keepalives_idle",
+                                "client_encoding",
+                                "fallback_application_name",
+                                "dbname",
+                                NULL};
+    const char *const values[] = {seconds, milliseconds, "10", "UTF8", "exportd", url, NULL};
+    PGconn *connection = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(connection) != CONNECTION_OK) {
+        copy_line(text, sizeof text, PQerrorMessage(connection));
+        error_set(error, "store_unreachable", true, "the database can't be reached: %s; look at [store] url", text);
+    } else if (PQserverVersion(connection) < 140000) {
+        error_set(error, "store_too_old", false, "the database is PostgreSQL %d; exportd needs 14 or newer",
+                  PQserverVersion(connection) / 10000);
+    } else {
+        PQsetNoticeReceiver(connection, ignore_notice, NULL);
+        set_up(connection, timeout_ms, error);
+    }
+    if (!error_is_set(error))
+        return connection;
+    PQfinish(connection);
+    return NULL;
+}
+
+void postgres_disconnect(struct postgres *store)
+{
+    if (store->connection)
+        PQfinish(store->connection);
+    store->connection = NULL;
+    memset(store->prepared, 0, sizeof store->prepared);
+}
+
+static void name_of(enum postgres_statement which, char name[16])
+{
+    snprintf(name, 16, "s%d", (int)which);
+}
+
+static struct postgres_request *add_request(struct postgres *store, enum postgres_statement which)
+{
+    if (store->request_count == store->request_size) {
+        store->request_size = store->request_size * 2 + 32;
+        store->requests = memory_resized(store->requests, store->request_size, sizeof *store->requests);
+    }
+    struct postgres_request *request = &store->requests[store->request_count++];
+    *request = (struct postgres_request){.which = which};
+    return request;
+}
+
+void postgres_send(struct postgres *store, enum postgres_statement which, struct postgres_parameters *parameters,
+                   postgres_reader reader, void *client)
+{
+    char name[16];
+    name_of(which, name);
+    if (!store->prepared[which]) {
+        add_request(store, which);
+        if (!PQsendPrepare(store->connection, name, postgres_sql[which], 0, NULL))
+            store->send_failed = true;
+        store->prepared[which] = true;
+    }
+    struct postgres_request *request = add_request(store, which);
+    request->reader = reader;
+    request->client = client;
+    int count = parameters ? parameters->count : 0;
+    if (!PQsendQueryPrepared(store->connection, name, count,
+                             parameters ? (const char *const *)parameters->values : NULL,
+                             parameters ? parameters->lengths : NULL, parameters ? parameters->formats : NULL, 0))
+        store->send_failed = true;
+    for (int i = 0; i < count; i++)
+        free(parameters->values[i]);
+}
+
+void postgres_keep(struct postgres *store, void *block)
+{
+    store->requests[store->request_count - 1].kept = block;
+}
+
+/* Waits until a result can be read without blocking. -1: the connection is no more, or gave no sign for too long. */
+static int wait_for_result(struct postgres *store, int64_t until_ns)
+{
+    PGconn *connection = store->connection;
+    for (;;) {
+        int flushing = PQflush(connection);
+        if (flushing < 0 || !PQconsumeInput(connection))
+            return -1;
+        if (!PQisBusy(connection))
+            return 0;
+        int64_t left_ns = until_ns - clock_monotonic_ns();
+        if (left_ns <= 0)
+            return -1;
+        struct pollfd descriptor = {.fd = PQsocket(connection),
+                                    .events = (short)(flushing > 0 ? POLLIN | POLLOUT : POLLIN)};
+        if (poll(&descriptor, 1, (int)(left_ns / NS_PER_MS + 1)) < 0 && errno != EINTR)
+            return -1;
+    }
+}
+
+static int no_answer(struct postgres *store, int64_t until_ns, struct error *error)
+{
+    store->sqlstate[0] = '\0';
+    if (clock_monotonic_ns() >= until_ns)
+        return error_set(error, "store_unreachable", true,
+                         "the database gave no answer for %g s ([store] timeout); the connection is made anew",
+                         (double)store->timeout_ms / 1000);
+    return postgres_fail(store->connection, NULL, "carry on", error);
+}
+
+static int note_failure(struct postgres *store, const struct postgres_request *request, struct error *error)
+{
+    static const char *const doing[PG_STATEMENT_COUNT] = {
+        [PG_SUBMIT] = "take jobs",    [PG_SUBMIT_EXPORTS] = "take exports",
+        [PG_FINISH] = "finish jobs",  [PG_FINISH_EXPORTS] = "finish exports",
+        [PG_CLAIM] = "hand out jobs", [PG_COMMIT] = "commit"};
+    const char *state = PQresultErrorField(request->result, PG_DIAG_SQLSTATE);
+    snprintf(store->sqlstate, sizeof store->sqlstate, "%s", state ? state : "");
+    return postgres_fail(store->connection, request->result, doing[request->which] ? doing[request->which] : "work",
+                         error);
+}
+
+/* One result of each request, then the mark of the pipeline's end. */
+static int read_results(struct postgres *store, struct error *error)
+{
+    int64_t until_ns = clock_monotonic_ns() + store->timeout_ms * NS_PER_MS;
+    size_t at = 0;
+    for (;;) {
+        if (wait_for_result(store, until_ns) != 0)
+            return no_answer(store, until_ns, error);
+        PGresult *result = PQgetResult(store->connection);
+        if (!result)
+            continue; /* the end of one statement */
+        ExecStatusType status = PQresultStatus(result);
+        if (status == PGRES_PIPELINE_SYNC) {
+            PQclear(result);
+            return error_is_set(error) ? -1 : 0;
+        }
+        if (at >= store->request_count) {
+            PQclear(result);
+            return no_answer(store, until_ns, error);
+        }
+        struct postgres_request *request = &store->requests[at++];
+        request->result = result;
+        if (status == PGRES_FATAL_ERROR && !error_is_set(error))
+            note_failure(store, request, error);
+        if (PQstatus(store->connection) != CONNECTION_OK)
+            return no_answer(store, INT64_MAX, error);
+        until_ns = clock_monotonic_ns() + store->timeout_ms * NS_PER_MS;
+    }
+}
+
+static bool is_committed(const struct postgres *store)
+{
+    for (size_t i = 0; i < store->request_count; i++)
+        if (store->requests[i].which == PG_COMMIT && PQresultStatus(store->requests[i].result) == PGRES_COMMAND_OK &&
+            strcmp(PQcmdStatus(store->requests[i].result), "ROLLBACK") == 0)
+            return false;
+    return true;
+}
+
+int postgres_finish(struct postgres *store, struct error *error)
+{
+    store->sqlstate[0] = '\0';
+    bool sent = !store->send_failed && PQpipelineSync(store->connection);
+    int failed = sent ? read_results(store, error) : postgres_fail(store->connection, NULL, "carry on", error);
+    if (!failed && !is_committed(store))
+        failed = error_set(error, "store_failed", true, "the database rolled a transaction back");
+    for (size_t i = 0; i < store->request_count; i++) {
+        const struct postgres_request *request = &store->requests[i];
+        if (!failed && request->reader)
+            request->reader(store, request->result, request->client);
+        PQclear(request->result);
+        free(request->kept);
+    }
+    store->request_count = 0;
+    store->send_failed = false;
+    if (!failed)
+        return 0;
+    /* A connection that broke, or a pipeline that was not read to its end, is of no more use. */
+    if (!store->sqlstate[0] || strncmp(store->sqlstate, "57P", 3) == 0 || strcmp(store->sqlstate, "25006") == 0 ||
+        PQstatus(store->connection) != CONNECTION_OK) {
+        store->sqlstate[0] = '\0';
+        postgres_disconnect(store);
+        return -1;
+    }
+    PQexitPipelineMode(store->connection);
+    PQclear(PQexec(store->connection, "ROLLBACK; DEALLOCATE ALL"));
+    memset(store->prepared, 0, sizeof store->prepared);
+    if (PQstatus(store->connection) != CONNECTION_OK || !PQenterPipelineMode(store->connection))
+        postgres_disconnect(store);
+    return -1;
+}

@@ -1,0 +1,211 @@
+/*
+ * The statements. Operations of one kind go together: each parameter is an array with a place for each operation, and
+ * the answer names the places (n, from 1) that were carried out.
+ */
+#include "store/postgres.h"
+
+/* In the order that postgres_read_job() reads. j: exportd.jobs, q: exportd.queue or nulls. */
+#define JOB_COLUMNS                                                                                                  \
+    "j.sequence, j.id, j.task, j.route,"                                                                             \
+    " CASE WHEN q.sequence IS NULL THEN j.state WHEN q.lease > 0 THEN 1 ELSE 0 END AS state, j.priority,"            \
+    " coalesce(q.run_at, 0) AS run_at, coalesce(q.attempts, j.attempts) AS attempts,"                                \
+    " coalesce(q.losses, j.losses) AS losses, j.max_attempts, coalesce(q.lease, j.lease) AS lease,"                  \
+    " coalesce(q.cancel_requested, false) AS cancel_requested, j.created_at,"                                        \
+    " coalesce(q.started_at, j.started_at) AS started_at, j.finished_at, j.callback_url, j.result, j.error_code,"    \
+    " j.error_message, j.body_hash, j.door, j.origin"
+
+#define DELIVERY_COLUMNS                                                                                             \
+    "sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error, channel,"     \
+    " job_sequence"
+
+#define LEASE_END(milliseconds) "now() + " milliseconds "::bigint * interval '1 ms'"
+
+/* The jobs are numbered, and leased where wanted, before they are inserted, so that one pass fills both tables. */
+#define SUBMIT                                                                                                       \
+    "WITH u AS MATERIALIZED (SELECT *, nextval('exportd.jobs_sequence') AS sequence,"                                \
+    " CASE WHEN claim = 1 THEN nextval('exportd.leases') ELSE 0 END AS lease"                                        \
+    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],"       \
+    " $8::bytea[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],"               \
+    " $15::bigint[], $16::text[], $17::text[]) WITH ORDINALITY AS u(id, task, route, priority, run_at,"              \
+    " max_attempts, created_at, body_hash, callback_url, door, origin, data, claim, state, finished_at,"             \
+    " error_code, error_message, n)),"                                                                               \
+    " new AS (INSERT INTO exportd.jobs (sequence, id, task, route, state, priority, max_attempts, created_at,"       \
+    " body_hash, callback_url, door, origin, data, finished_at, error_code, error_message)"                          \
+    " SELECT sequence, id, task, route, state, priority, max_attempts, created_at, body_hash, callback_url, door,"   \
+    " origin, data, finished_at, error_code, error_message FROM u ON CONFLICT (id) DO NOTHING RETURNING sequence),"  \
+    " queued AS (INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, lease_until, host, attempts,"  \
+    " started_at, created_at) SELECT sequence, route, priority, run_at, lease,"                                      \
+    " CASE WHEN lease > 0 THEN " LEASE_END(                                                                          \
+        "$18") " END, CASE WHEN lease > 0 THEN $19::text END, claim,"                                                \
+               " CASE WHEN lease > 0 THEN created_at ELSE 0 END, created_at"                                         \
+               " FROM u WHERE state = 0 AND sequence IN (SELECT sequence FROM new))"
+
+#define SUBMITTED " SELECT u.n, u.sequence, u.lease FROM u JOIN new USING (sequence)"
+
+/* Only where the repro is there: exports.repro_id refers to it. */
+#define KEEP_REQUESTED                                                                                               \
+    ", kept AS (INSERT INTO exports (id, repro_id, export_type, status, options, error_message, created_at,"         \
+    " updated_at) SELECT u.id::uuid, r.id, left(e.export_type, 20),"                                                 \
+    " CASE WHEN u.state = 0 THEN 'pending' ELSE 'failed' END, e.options::jsonb, u.error_message, now(), now()"       \
+    " FROM unnest($20::bigint[], $21::text[], $22::text[], $23::text[]) AS e(n, repro_id, export_type, options)"     \
+    " JOIN u ON u.n = e.n JOIN repros r ON r.id = e.repro_id::uuid"                                                  \
+    " WHERE u.sequence IN (SELECT sequence FROM new)"                                                                \
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, options = excluded.options, result = NULL,"           \
+    " error_message = excluded.error_message, updated_at = now())"
+
+#define FINISH                                                                                                       \
+    "WITH f AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"          \
+    " $6::bigint[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY AS f(sequence, lease, state, attempts,"      \
+    " started_at, finished_at, result, error_code, error_message, n)),"                                              \
+    " gone AS (DELETE FROM exportd.queue q USING f WHERE q.sequence = f.sequence AND q.lease = f.lease"              \
+    " RETURNING f.*, q.losses),"                                                                                     \
+    " done AS (UPDATE exportd.jobs j SET state = gone.state, attempts = gone.attempts, losses = gone.losses,"        \
+    " lease = gone.lease, host = $19::text, started_at = gone.started_at, finished_at = gone.finished_at,"           \
+    " result = gone.result, error_code = gone.error_code, error_message = gone.error_message FROM gone"              \
+    " WHERE j.sequence = gone.sequence RETURNING gone.n, j.id, j.door),"                                             \
+    " sent AS (INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body,"           \
+    " created_at, next_at, give_up_at) SELECT nextval('exportd.deliveries_sequence'), d.id, gone.sequence,"          \
+    " d.job_id, d.channel, d.target, d.body, d.created_at, d.next_at, d.give_up_at"                                  \
+    " FROM unnest($10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[], $16::bigint[],"  \
+    " $17::bigint[], $18::bigint[]) AS d(owner, id, job_id, channel, target, body, created_at, next_at,"             \
+    " give_up_at) JOIN gone ON gone.n = d.owner RETURNING sequence, id)"
+
+#define FINISHED " SELECT n, NULL::bigint, NULL::text FROM done UNION ALL SELECT NULL, sequence, id FROM sent"
+
+/* The cast is kept from ids of other doors, which are no UUIDs. */
+#define EXPORT_ID(row) "CASE WHEN " row ".door = 2 THEN " row ".id::uuid END"
+
+#define KEEP_FINISHED                                                                                                \
+    ", kept AS (UPDATE exports e SET status = CASE WHEN gone.state = 2 THEN 'completed' ELSE 'failed' END,"          \
+    " result = gone.result::jsonb, error_message = gone.error_message, updated_at = now()"                           \
+    " FROM done JOIN gone USING (n) WHERE e.id = " EXPORT_ID("done") ")"
+
+#define RETRY                                                                                                        \
+    "WITH again AS (UPDATE exportd.jobs SET state = 0, attempts = 0, losses = 0, started_at = 0, finished_at = 0,"   \
+    " result = NULL, error_code = NULL, error_message = NULL, task = coalesce($2::text, task),"                      \
+    " route = coalesce($3::text, route), max_attempts = coalesce(nullif($4::bigint, 0), max_attempts),"              \
+    " data = coalesce($5::text, data) WHERE id = $1::text AND state IN (3, 4)"                                       \
+    " RETURNING sequence, route, priority, created_at, id, door),"                                                   \
+    " queued AS (INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, attempts, started_at,"         \
+    " created_at) SELECT sequence, route, priority, 0, 0, 0, 0, created_at FROM again)"
+
+const char *const postgres_sql[PG_STATEMENT_COUNT] = {
+    [PG_BEGIN] = "BEGIN",
+    [PG_COMMIT] = "COMMIT",
+    [PG_SUBMIT] = SUBMIT SUBMITTED,
+    [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_REQUESTED SUBMITTED,
+    /* Where the dead letter has just been inserted; not where another job of the same id was there. */
+    [PG_DEAD_DELIVERIES] =
+        "INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body, created_at,"
+        " next_at, give_up_at) SELECT nextval('exportd.deliveries_sequence'), d.id, j.sequence, d.job_id, d.channel,"
+        " d.target, d.body, d.created_at, d.next_at, d.give_up_at FROM exportd.jobs j,"
+        " unnest($3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[],"
+        " $10::bigint[], $11::bigint[]) AS d(owner, id, job_id, channel, target, body, created_at, next_at,"
+        " give_up_at) WHERE j.id = $1::text AND j.body_hash = decode($2::text, 'hex') AND j.state = 3"
+        " AND NOT EXISTS (SELECT 1 FROM exportd.deliveries o WHERE o.job_sequence = j.sequence)"
+        " RETURNING sequence, id",
+    [PG_GET] = "SELECT " JOB_COLUMNS ", j.data FROM exportd.jobs j LEFT JOIN exportd.queue q"
+               " ON q.sequence = j.sequence WHERE j.id = $1::text",
+    /* Held until the commit, so that two hosts don't fill the same room. */
+    [PG_LIMIT_LOCK] = "SELECT pg_advisory_xact_lock(hashtextextended('exportd.limit.' || $1::text, 0))",
+    [PG_CLAIM] =
+        "WITH ready AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease = 0 AND run_at = 0"
+        " AND route = $1::text ORDER BY priority DESC, sequence LIMIT CASE WHEN $3::bigint = 0 THEN $2::bigint"
+        " ELSE least($2::bigint, greatest(0, $3::bigint - (SELECT count(*) FROM exportd.queue WHERE lease > 0"
+        " AND route = ANY ($4::text[])))) END FOR UPDATE SKIP LOCKED),"
+        " q AS (UPDATE exportd.queue o SET lease = nextval('exportd.leases'), lease_until = " LEASE_END(
+            "$5") ", host = $6::text, attempts = o.attempts + 1, started_at = $7::bigint FROM ready"
+                  " WHERE o.sequence = ready.sequence RETURNING o.*)"
+                  " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = q.sequence"
+                  " ORDER BY q.priority DESC, q.sequence",
+    [PG_FINISH] = FINISH FINISHED,
+    [PG_FINISH_EXPORTS] = FINISH KEEP_FINISHED FINISHED,
+    [PG_AGAIN] =
+        "WITH f AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],"
+        " $6::text[]) WITH ORDINALITY AS f(sequence, lease, attempts, run_at, error_code, error_message, n)),"
+        " back AS (UPDATE exportd.queue q SET lease = 0, lease_until = NULL, host = NULL, attempts = f.attempts,"
+        " run_at = f.run_at FROM f WHERE q.sequence = f.sequence AND q.lease = f.lease RETURNING f.*),"
+        " noted AS (UPDATE exportd.jobs j SET error_code = back.error_code, error_message = back.error_message"
+        " FROM back WHERE j.sequence = back.sequence AND back.error_code IS NOT NULL) SELECT n FROM back",
+    [PG_CANCEL] = "WITH old AS (SELECT q.sequence, q.lease FROM exportd.queue q JOIN exportd.jobs j USING (sequence)"
+                  " WHERE j.id = $1::text FOR UPDATE OF q),"
+                  " new AS (UPDATE exportd.queue q SET cancel_requested = true,"
+                  " lease = CASE WHEN old.lease > 0 THEN old.lease ELSE nextval('exportd.leases') END,"
+                  " lease_until = CASE WHEN old.lease > 0 THEN q.lease_until ELSE " LEASE_END(
+                      "$2") " END,"
+                            " host = CASE WHEN old.lease > 0 THEN q.host ELSE $3::text END FROM old WHERE q.sequence "
+                            "= old.sequence"
+                            " RETURNING q.lease) SELECT old.lease, new.lease FROM old, new",
+    [PG_RETRY] = RETRY " SELECT sequence FROM again",
+    [PG_RETRY_EXPORTS] = RETRY ", kept AS (UPDATE exports e SET status = 'pending', result = NULL,"
+                               " error_message = NULL, updated_at = now() FROM again"
+                               " WHERE e.id = " EXPORT_ID("again") ") SELECT sequence FROM again",
+    [PG_LIST] = "SELECT " JOB_COLUMNS " FROM exportd.jobs j LEFT JOIN exportd.queue q ON q.sequence = j.sequence"
+                " WHERE j.sequence < $1::bigint AND ($2::text IS NULL OR j.route = $2::text)"
+                " ORDER BY j.sequence DESC LIMIT $3::bigint",
+    [PG_LIST_LIVE] = "SELECT " JOB_COLUMNS " FROM exportd.queue q JOIN exportd.jobs j ON j.sequence = q.sequence"
+                     " WHERE (q.lease > 0) = ($4::bigint = 1) AND q.sequence < $1::bigint"
+                     " AND ($2::text IS NULL OR q.route = $2::text) ORDER BY q.sequence DESC LIMIT $3::bigint",
+    /* The last to end come first; a page goes on behind the place that the job $1 has in that order. */
+    [PG_LIST_FINISHED] =
+        "SELECT " JOB_COLUMNS " FROM exportd.jobs j LEFT JOIN exportd.queue q ON q.sequence = j.sequence"
+        " WHERE j.state = $4::bigint AND j.state >= 2 AND ($2::text IS NULL OR j.route = $2::text)"
+        " AND (j.finished_at, j.sequence) < (CASE WHEN $1::bigint = 9223372036854775807 THEN $1::bigint"
+        " ELSE coalesce((SELECT c.finished_at FROM exportd.jobs c WHERE c.sequence = $1::bigint), 0) END,"
+        " $1::bigint) ORDER BY j.finished_at DESC, j.sequence DESC LIMIT $3::bigint",
+    [PG_RENEW] =
+        "UPDATE exportd.queue SET lease_until = " LEASE_END("$2") " WHERE lease = ANY ($1::bigint[])"
+                                                                  " AND lease > 0 AND lease_until < " LEASE_END("$3"),
+    [PG_LOST] = "SELECT h FROM unnest($1::bigint[]) AS h WHERE NOT EXISTS"
+                " (SELECT 1 FROM exportd.queue q WHERE q.lease = h AND q.lease > 0)",
+    [PG_REAP] = "WITH dead AS (SELECT sequence FROM exportd.queue WHERE lease > 0 AND lease_until < now() LIMIT 1000"
+                " FOR UPDATE SKIP LOCKED) UPDATE exportd.queue q SET lease = 0, lease_until = NULL, host = NULL,"
+                " losses = losses + 1, attempts = greatest(attempts - 1, 0), run_at = 0 FROM dead"
+                " WHERE q.sequence = dead.sequence",
+    [PG_PROMOTE] =
+        "WITH due AS (SELECT sequence FROM exportd.queue WHERE lease = 0 AND run_at > 0 AND run_at <= $1::bigint"
+        " LIMIT 10000 FOR UPDATE SKIP LOCKED) UPDATE exportd.queue q SET run_at = 0 FROM due"
+        " WHERE q.sequence = due.sequence",
+    [PG_STATE] =
+        "SELECT (SELECT min(run_at) FROM exportd.queue WHERE lease = 0 AND run_at > 0),"
+        " (SELECT created_at FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route, priority DESC,"
+        " sequence LIMIT 1),"
+        " (SELECT min(next_at) FROM exportd.deliveries WHERE state = 0 AND channel = 0),"
+        " (SELECT min(next_at) FROM exportd.deliveries WHERE state = 0 AND channel = 1)",
+    [PG_ROUTES] =
+        "WITH RECURSIVE r AS ((SELECT route FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route LIMIT 1)"
+        " UNION ALL SELECT (SELECT q.route FROM exportd.queue q WHERE q.lease = 0 AND q.run_at = 0"
+        " AND q.route > r.route ORDER BY q.route LIMIT 1) FROM r WHERE r.route IS NOT NULL)"
+        " SELECT route FROM r WHERE route IS NOT NULL LIMIT 4096",
+    [PG_CANCELLED] = "SELECT lease FROM exportd.queue WHERE lease > 0 AND cancel_requested AND host = $1::text",
+    /* Not while its callback is still to arrive. A host removes what it ran, for it has the artifacts; what it leaves
+     * for a day, because it is gone, any other does. */
+    [PG_PRUNE] = "WITH old AS (SELECT sequence FROM exportd.jobs j WHERE j.state = $1::bigint AND j.state >= 2"
+                 " AND j.finished_at < $2::bigint AND (j.host = $3::text OR j.host IS NULL"
+                 " OR j.finished_at < $2::bigint - 86400000) AND NOT EXISTS (SELECT 1 FROM exportd.deliveries d"
+                 " WHERE d.job_sequence = j.sequence AND d.state = 0) ORDER BY j.finished_at LIMIT 500"
+                 " FOR UPDATE SKIP LOCKED),"
+                 " gone AS (DELETE FROM exportd.deliveries d USING old WHERE d.job_sequence = old.sequence)"
+                 " DELETE FROM exportd.jobs j USING old WHERE j.sequence = old.sequence RETURNING j.sequence, j.id",
+    [PG_COUNT] = "SELECT count(*) FROM exportd.queue WHERE lease = 0",
+    [PG_NOTIFY] = "SELECT pg_notify('exportd', $1::text)",
+    [PG_DELIVERY_TAKE] =
+        "WITH due AS MATERIALIZED (SELECT sequence FROM exportd.deliveries WHERE state = 0 AND channel = $1::bigint"
+        " AND next_at <= $2::bigint ORDER BY next_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED)"
+        " UPDATE exportd.deliveries o SET next_at = $4::bigint FROM due WHERE o.sequence = due.sequence"
+        " RETURNING o.sequence, o.id, o.job_id, o.target, o.body, o.state, o.attempts, o.created_at, o.next_at,"
+        " o.give_up_at, o.last_error, o.channel, o.job_sequence",
+    /* What another host has brought to its end meanwhile stays so. */
+    [PG_DELIVERY_RESULT] =
+        "UPDATE exportd.deliveries d SET state = r.state, attempts = r.attempts, next_at = r.next_at,"
+        " last_error = r.last_error FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])"
+        " AS r(sequence, state, attempts, next_at, last_error) WHERE d.sequence = r.sequence AND d.state = 0",
+    [PG_DELIVERY_LIST] =
+        "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries WHERE ($1::bigint < 0 OR state = $1::bigint)"
+        " ORDER BY sequence DESC LIMIT $2::bigint",
+    [PG_DELIVERY_OF_JOB] =
+        "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries WHERE job_sequence ="
+        " (SELECT sequence FROM exportd.jobs WHERE id = $1::text) ORDER BY sequence DESC LIMIT $2::bigint",
+    [PG_DELIVERY_RETRY] =
+        "UPDATE exportd.deliveries SET state = 0, next_at = $2::bigint, give_up_at = $3::bigint WHERE id = $1::text",
+};
