@@ -380,7 +380,7 @@ static int make_job(struct run *run)
     json_decref(data);
     char *repro_id = run->job ? request_missing_repro(run->job) : NULL;
     if (repro_id)
-        request_load_repro(config, repro_id, run->job, &run->error);
+        request_load_repro(config, NULL, repro_id, run->job, &run->error);
     free(repro_id);
     return error_is_set(&run->error) ? -1 : 0;
 }

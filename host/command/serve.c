@@ -24,6 +24,7 @@ struct host {
     struct config *config;
     struct catalog *catalog;
     struct store *store;
+    struct repros *repros;
     struct outbox *outbox;
     struct uploader *uploader; /* or NULL: artifacts stay here */
     struct dispatch *dispatch;
@@ -145,6 +146,7 @@ static int start(struct host *host, struct error *error)
     host->store = store_open(&store_options, &host->loop, error);
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;
+    host->repros = repros_new(config);
     int socket = http_listen(config->http.listen, &host->address, error);
     if (socket < 0)
         return -1;
@@ -164,6 +166,7 @@ static int start(struct host *host, struct error *error)
         .config = config,
         .catalog = host->catalog,
         .store = host->store,
+        .repros = host->repros,
         .artifact_folder = host->artifact_folder,
         .work_folder = host->work_folder,
         .uploader = host->uploader,
@@ -236,6 +239,7 @@ static void raise_descriptor_limit(void)
 static void free_host(struct host *host)
 {
     dispatch_free(host->dispatch);
+    repros_free(host->repros);
     if (host->address_file)
         unlink(host->address_file);
     free(host->address_file);

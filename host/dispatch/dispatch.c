@@ -138,8 +138,8 @@ struct loading {
 static void load(uv_work_t *request)
 {
     struct loading *loading = request->data;
-    request_load_repro(loading->active->lane->dispatch->options.config, loading->repro_id, loading->active->job,
-                       &loading->error);
+    const struct dispatch_options *options = &loading->active->lane->dispatch->options;
+    request_load_repro(options->config, options->repros, loading->repro_id, loading->active->job, &loading->error);
 }
 
 static void on_loaded(uv_work_t *request, int status)

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "job/job.h"
 #include "plugin/catalog.h"
+#include "store/repros.h"
 #include "store/store.h"
 #include "worker/pool.h"
 
@@ -24,6 +25,7 @@ struct dispatch_options {
     const struct config *config;
     const struct catalog *catalog;
     struct store *store;
+    struct repros *repros;       /* or NULL */
     const char *artifact_folder; /* of all jobs */
     const char *work_folder;     /* of all workers */
     struct uploader *uploader;   /* NULL: artifacts stay in their folder */

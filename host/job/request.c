@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/memory.h"
 #include "job/schema.h"
+#include "store/repros.h"
 
 #include <errno.h>
 #include <exportd/kit/repro.h>
@@ -129,6 +130,15 @@ static int check_members(json_t *request, struct error *error)
     return 0;
 }
 
+bool request_id_is_usable(const char *id)
+{
+    size_t length = id ? strlen(id) : 0;
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)id[i] < 0x20 || id[i] == 0x7f)
+            return false;
+    return length > 0 && length <= JOB_ID_MAX;
+}
+
 static int read_id(const json_t *request, struct job *job, struct error *error)
 {
     const json_t *value = json_object_get(request, "jobId");
@@ -139,12 +149,9 @@ static int read_id(const json_t *request, struct job *job, struct error *error)
         return 0;
     }
     const char *id = json_string_value(value);
-    size_t length = id ? strlen(id) : 0;
-    if (length == 0 || length > JOB_ID_MAX)
-        return error_set(error, "request_invalid", false, "/jobId: must be a string of 1 to %d bytes", JOB_ID_MAX);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)id[i] < 0x20 || id[i] == 0x7f)
-            return error_set(error, "request_invalid", false, "/jobId: must not hold control characters");
+    if (!request_id_is_usable(id))
+        return error_set(error, "request_invalid", false,
+                         "/jobId: must be a string of 1 to %d bytes without control characters", JOB_ID_MAX);
     job->id = memory_text(id);
     return 0;
 }
@@ -166,7 +173,7 @@ static int read_callback(const json_t *request, struct job *job, struct error *e
     return 0;
 }
 
-static void hash_request(const json_t *request, struct job *job)
+void request_hash(const json_t *request, struct job *job)
 {
     char *canonical = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
     if (canonical)
@@ -186,7 +193,8 @@ static int set_data(struct job *job, const json_t *data, struct error *error)
 }
 
 /* Options are checked beside the host's own members of data, which are put back afterwards. */
-static int check_data(const struct config *config, const struct route *route, json_t *data, struct error *error)
+static int check_data(const struct config *config, const struct route *route, json_t *data, const char *where,
+                      struct error *error)
 {
     json_t *repro = json_incref(json_object_get(data, "repro"));
     json_t *repro_id = json_incref(json_object_get(data, "repro_id"));
@@ -194,23 +202,38 @@ static int check_data(const struct config *config, const struct route *route, js
     json_object_del(data, "repro_id");
     if (route->option && !json_object_get(data, route->option))
         json_object_set_new(data, route->option, json_string(route->value));
-    int failed = schema_apply(route->schema, data, "/data", error);
+    int failed = schema_apply(route->schema, data, where, error);
     if (!failed && repro)
         failed = request_check_repro(config, repro, error);
     if (!failed && repro_id && !json_is_string(repro_id))
-        failed = error_set(error, "request_invalid", false, "/data/repro_id: must be a string");
+        failed = error_set(error, "request_invalid", false, "%s/repro_id: must be a string", where);
     if (!failed && route->needs_repro && !repro && !repro_id)
-        failed = error_set(error, "request_invalid", false,
-                           "/data: %s needs a repro: give \"repro_id\", or the document as \"repro\"", route->name);
-    if (!failed && route->needs_repro && !repro && !config->repros.folder[0])
-        failed = error_set(error, "repro_not_found", false,
-                           "/data/repro_id: this host has no place to look repros up; set [repros] folder, or send "
-                           "the document as \"repro\"");
+        failed =
+            error_set(error, "request_invalid", false,
+                      "%s: %s needs a repro: give \"repro_id\", or the document as \"repro\"", where, route->name);
+    if (!failed && route->needs_repro && !repro && !config->repros.folder[0] &&
+        !(config->store.url[0] && config->repros.query[0]))
+        failed = error_set(
+            error, "repro_not_found", false,
+            "%s/repro_id: this host has no place to look repros up; set [repros] folder or [store] url, or send "
+            "the document as \"repro\"",
+            where);
     if (repro)
         json_object_set_new(data, "repro", repro);
     if (repro_id)
         json_object_set_new(data, "repro_id", repro_id);
     return failed;
+}
+
+int request_fill(const struct config *config, const struct route *route, json_t *data, const char *where,
+                 struct job *job, struct error *error)
+{
+    if (check_data(config, route, data, where, error) != 0 || set_data(job, data, error) != 0)
+        return -1;
+    job->task = memory_text(route->task);
+    job->route = memory_text(route->name);
+    job->created_at_ms = clock_now_ms();
+    return 0;
 }
 
 struct job *request_read(const struct catalog *catalog, json_t *request, const struct route **route,
@@ -222,7 +245,7 @@ struct job *request_read(const struct catalog *catalog, json_t *request, const s
         return NULL;
     }
     struct job *job = job_new();
-    hash_request(request, job);
+    request_hash(request, job);
     json_t *data = json_object_get(request, "data");
     json_t *own_data = NULL;
     const char *task = json_string_value(json_object_get(request, "task"));
@@ -239,17 +262,13 @@ struct job *request_read(const struct catalog *catalog, json_t *request, const s
     if (!data)
         data = own_data = json_object();
     *route = catalog_route(catalog, task, data, error);
-    if (!*route || check_data(catalog->config, *route, data, error) != 0 || read_id(request, job, error) != 0 ||
-        read_callback(request, job, error) != 0 ||
+    if (!*route || request_fill(catalog->config, *route, data, "/data", job, error) != 0 ||
+        read_id(request, job, error) != 0 || read_callback(request, job, error) != 0 ||
         read_integer(request, "priority", -PRIORITY_LIMIT, PRIORITY_LIMIT, 0, &job->priority, error) != 0 ||
         read_integer(request, "maxAttempts", 1, ATTEMPTS_LIMIT, (int)catalog->config->jobs.max_attempts,
                      &job->max_attempts, error) != 0 ||
-        read_run_at(json_object_get(request, "runAt"), &job->run_at_ms, error) != 0 ||
-        set_data(job, data, error) != 0)
+        read_run_at(json_object_get(request, "runAt"), &job->run_at_ms, error) != 0)
         goto fail;
-    job->task = memory_text((*route)->task);
-    job->route = memory_text((*route)->name);
-    job->created_at_ms = clock_now_ms();
     if (job->run_at_ms <= job->created_at_ms)
         job->run_at_ms = 0;
     json_decref(own_data);
@@ -296,27 +315,55 @@ static char *read_file(const char *path, int64_t max_bytes, size_t *length, stru
     return text;
 }
 
-int request_load_repro(const struct config *config, const char *repro_id, struct job *job, struct error *error)
+/* NULL with error set: there is none (repro_not_found), or it can't be used. */
+static json_t *read_repro_file(const struct config *config, const char *repro_id, struct error *error)
 {
-    if (!*repro_id || repro_id[0] == '.' || strchr(repro_id, '/') || strlen(repro_id) > 200)
-        return error_set(error, "repro_not_found", false,
-                         "the repro_id can't be a file's name: it holds a slash, begins with a dot or is too long");
+    if (!*repro_id || repro_id[0] == '.' || strchr(repro_id, '/') || strlen(repro_id) > 200) {
+        error_set(error, "repro_not_found", false,
+                  "the repro_id can't be a file's name: it holds a slash, begins with a dot or is too long");
+        return NULL;
+    }
     char *path = memory_format("%s/%s.json", config->repros.folder, repro_id);
     size_t length = 0;
     char *text = read_file(path, config->repros.max_bytes, &length, error);
     json_t *repro = text ? request_parse(text, length, 64, error) : NULL;
-    json_t *data = NULL;
-    int failed = -1;
-    if (repro && request_check_repro(config, repro, error) == 0) {
-        data = json_loadb(job->data, job->data_length, 0, NULL);
-        json_object_set(data, "repro", repro);
-        failed = set_data(job, data, error);
+    if (repro && request_check_repro(config, repro, error) != 0) {
+        json_decref(repro);
+        repro = NULL;
     }
-    if (failed && text)
+    if (text && !repro)
         error_prefix(error, "%s: ", path);
-    json_decref(data);
-    json_decref(repro);
     free(text);
     free(path);
+    return repro;
+}
+
+/* As read_repro_file(). */
+static json_t *read_repro_row(const struct config *config, struct repros *repros, const char *repro_id,
+                              struct error *error)
+{
+    json_t *repro = repros_find(repros, repro_id, error);
+    if (!repro || request_check_repro(config, repro, error) == 0)
+        return repro;
+    error_prefix(error, "%.200s: ", repro_id);
+    json_decref(repro);
+    return NULL;
+}
+
+int request_load_repro(const struct config *config, struct repros *repros, const char *repro_id, struct job *job,
+                       struct error *error)
+{
+    json_t *repro = config->repros.folder[0] ? read_repro_file(config, repro_id, error) : NULL;
+    if (!repro && repros && (!error_is_set(error) || strcmp(error->code, "repro_not_found") == 0)) {
+        error_clear(error);
+        repro = read_repro_row(config, repros, repro_id, error);
+    }
+    if (!repro)
+        return error_set(error, "repro_not_found", false, "there is no place to look the repro %.200s up", repro_id);
+    json_t *data = json_loadb(job->data, job->data_length, 0, NULL);
+    json_object_set(data, "repro", repro);
+    int failed = set_data(job, data, error);
+    json_decref(data);
+    json_decref(repro);
     return failed;
 }
