@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/name.h"
+#include "base/sha256.h"
 #include "base/tree.h"
 
 #include <ctype.h>
@@ -86,26 +87,6 @@ static int open_beneath(int workspace, const char *path, struct stat *status, st
     return fd;
 }
 
-static int hash_file(int fd, char hex[crypto_hash_sha256_BYTES * 2 + 1], int64_t *bytes, struct error *error)
-{
-    crypto_hash_sha256_state state;
-    crypto_hash_sha256_init(&state);
-    unsigned char *buffer = memory_zeroed(1, COPY_BYTES);
-    ssize_t count;
-    *bytes = 0;
-    while ((count = pread(fd, buffer, COPY_BYTES, *bytes)) > 0) {
-        crypto_hash_sha256_update(&state, buffer, (unsigned long long)count);
-        *bytes += count;
-    }
-    free(buffer);
-    if (count < 0)
-        return error_set(error, "artifact_failed", true, "an artifact can't be read: %s", strerror(errno));
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_final(&state, hash);
-    sodium_bin2hex(hex, crypto_hash_sha256_BYTES * 2 + 1, hash, sizeof hash);
-    return 0;
-}
-
 static int copy_file(int from, int folder, const char *name)
 {
     int to = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
@@ -151,9 +132,10 @@ static json_t *take_one(int workspace, const json_t *wanted, int folder, const c
     const char *path = json_string_value(json_object_get(wanted, "path"));
     const char *name = json_string_value(json_object_get(wanted, "name"));
     const char *media_type = json_string_value(json_object_get(wanted, "media_type"));
-    char hex[crypto_hash_sha256_BYTES * 2 + 1];
+    char hex[SHA256_HEX_MAX];
     struct stat status = {0};
     int64_t bytes = 0;
+    int cause;
     if (!name_is_safe(name)) {
         error_set(error, "artifact_invalid", false, "the artifact's name may hold A-Z a-z 0-9 . _ - only");
         return NULL;
@@ -166,7 +148,9 @@ static json_t *take_one(int workspace, const json_t *wanted, int folder, const c
         error_set(error, "artifact_too_large", false,
                   "the artifact %s (%lld bytes) is beyond what the job may leave; raise [jobs] max_artifact", name,
                   (long long)status.st_size);
-    else if (hash_file(fd, hex, &bytes, error) == 0 && place_file(fd, folder, name, error) == 0) {
+    else if ((cause = sha256_of_file(fd, 0, INT64_MAX, NULL, hex, &bytes)) != 0)
+        error_set(error, "artifact_failed", true, "the artifact %s can't be read: %s", name, strerror(cause));
+    else if (place_file(fd, folder, name, error) == 0) {
         *left -= bytes;
         taken = json_pack("{s:s, s:s+, s:I, s:s, s:s}", "name", name, "url", base_url, name, "bytes",
                           (json_int_t)bytes, "sha256", hex, "media_type", media_type);

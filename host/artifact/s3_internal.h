@@ -6,11 +6,11 @@
 #define EXPORTD_ARTIFACT_S3_INTERNAL_H
 
 #include "artifact/s3.h"
+#include "base/sha256.h"
 
 #include <curl/curl.h>
 #include <sodium.h>
 
-#define S3_SHA256_HEX_MAX (crypto_hash_sha256_BYTES * 2 + 1)
 #define S3_ANSWER_MAX 65536
 #define S3_ETAG_MAX 256
 
@@ -36,8 +36,8 @@ struct s3_request {
 struct s3_answer {
     long status;
     char etag[S3_ETAG_MAX];
-    char sha256[S3_SHA256_HEX_MAX]; /* x-amz-meta-sha256 */
-    int64_t bytes;                  /* Content-Length, or -1 */
+    char sha256[SHA256_HEX_MAX]; /* x-amz-meta-sha256 */
+    int64_t bytes;               /* Content-Length, or -1 */
     size_t length;
     char text[S3_ANSWER_MAX + 1]; /* cut where it is longer */
 };

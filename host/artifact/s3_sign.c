@@ -108,7 +108,7 @@ static void hmac(unsigned char out[crypto_auth_hmacsha256_BYTES], const void *ke
     sodium_memzero(&state, sizeof state);
 }
 
-static void sign(const struct config_s3 *config, const char *day, const char *text, char hex[S3_SHA256_HEX_MAX])
+static void sign(const struct config_s3 *config, const char *day, const char *text, char hex[SHA256_HEX_MAX])
 {
     unsigned char key[crypto_auth_hmacsha256_BYTES], next[crypto_auth_hmacsha256_BYTES];
     char *first = memory_format("AWS4%s", config->secret_key);
@@ -118,7 +118,7 @@ static void sign(const struct config_s3 *config, const char *day, const char *te
         hmac(next, key, sizeof key, steps[i]);
         memcpy(key, next, sizeof key);
     }
-    sodium_bin2hex(hex, S3_SHA256_HEX_MAX, key, sizeof key);
+    sodium_bin2hex(hex, SHA256_HEX_MAX, key, sizeof key);
     sodium_memzero(first, strlen(first));
     sodium_memzero(key, sizeof key);
     sodium_memzero(next, sizeof next);
@@ -128,7 +128,7 @@ static void sign(const struct config_s3 *config, const char *day, const char *te
 char *s3_presign(const struct config_s3 *config, const char *key, time_t now, int64_t expires_s)
 {
     struct place place = find(config);
-    char time[32], day[16], hex[S3_SHA256_HEX_MAX];
+    char time[32], day[16], hex[SHA256_HEX_MAX];
     unsigned char hash[crypto_hash_sha256_BYTES];
     struct tm parts;
     gmtime_r(&now, &parts);

@@ -14,7 +14,6 @@
 
 #define PARTS_MAX 10000
 #define MIB 1048576
-#define HASH_BYTES 262144
 #define MEDIA_TYPE_MAX 200
 #define ABORT_MS 3000
 
@@ -100,35 +99,23 @@ static int begin_parts(struct s3_connection *connection, struct s3_upload *uploa
     return 0;
 }
 
-static int hash_part(const struct s3_upload *upload, int fd, int64_t offset, int64_t bytes,
-                     char hex[S3_SHA256_HEX_MAX], struct error *error)
+static int hash_part(const struct s3_upload *upload, int fd, int64_t offset, int64_t bytes, char hex[SHA256_HEX_MAX],
+                     struct error *error)
 {
-    crypto_hash_sha256_state state;
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    unsigned char *buffer = memory_zeroed(1, HASH_BYTES);
-    crypto_hash_sha256_init(&state);
-    for (int64_t done = 0; done < bytes && !error_is_set(error);) {
-        size_t most = bytes - done < HASH_BYTES ? (size_t)(bytes - done) : HASH_BYTES;
-        ssize_t got = pread(fd, buffer, most, (off_t)(offset + done));
-        if (got <= 0)
-            error_set(error, "artifact_failed", true, "the artifact can't be read for its upload: %s",
-                      strerror(got < 0 ? errno : EIO));
-        else if (upload->stop && atomic_load(upload->stop))
-            error_set(error, "stopped", true, "the upload was stopped");
-        else
-            crypto_hash_sha256_update(&state, buffer, (unsigned long long)got);
-        done += got;
-    }
-    free(buffer);
-    crypto_hash_sha256_final(&state, hash);
-    sodium_bin2hex(hex, S3_SHA256_HEX_MAX, hash, sizeof hash);
-    return error_is_set(error) ? -1 : 0;
+    int64_t got = 0;
+    int cause = sha256_of_file(fd, offset, bytes, upload->stop, hex, &got);
+    if (cause == ECANCELED)
+        return error_set(error, "stopped", true, "the upload was stopped");
+    if (cause || got < bytes)
+        return error_set(error, "artifact_failed", true, "the artifact can't be read for its upload: %s",
+                         cause ? strerror(cause) : "it has changed");
+    return 0;
 }
 
 static int send_part(struct s3_connection *connection, struct s3_upload *upload, int fd, struct s3_answer *answer,
                      struct error *error)
 {
-    char server_code[ERROR_CODE_MAX], hex[S3_SHA256_HEX_MAX];
+    char server_code[ERROR_CODE_MAX], hex[SHA256_HEX_MAX];
     int64_t offset = upload->parts_done * upload->part_bytes;
     int64_t left = upload->bytes - offset;
     int64_t bytes = left < upload->part_bytes ? left : upload->part_bytes;
@@ -189,7 +176,7 @@ static char *parts_as_xml(const struct s3_upload *upload)
 static int complete_parts(struct s3_connection *connection, struct s3_upload *upload, struct s3_answer *answer,
                           struct error *error)
 {
-    char server_code[ERROR_CODE_MAX], hex[S3_SHA256_HEX_MAX];
+    char server_code[ERROR_CODE_MAX], hex[SHA256_HEX_MAX];
     unsigned char hash[crypto_hash_sha256_BYTES];
     char *text = parts_as_xml(upload);
     if (!text)
