@@ -147,6 +147,8 @@ static int start(struct host *host, struct error *error)
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;
     host->repros = repros_new(config);
+    if (config->s3.bucket[0] && !(host->uploader = uploader_new(&host->loop, &config->s3, error)))
+        return -1;
     int socket = http_listen(config->http.listen, &host->address, error);
     if (socket < 0)
         return -1;
@@ -154,10 +156,6 @@ static int start(struct host *host, struct error *error)
         config->http.public_url[0] ? memory_text(config->http.public_url) : memory_format("http://%s", host->address);
     host->outbox = outbox_new(&host->loop, config, host->store, error);
     if (!host->outbox) {
-        close(socket);
-        return -1;
-    }
-    if (config->s3.bucket[0] && !(host->uploader = uploader_new(&host->loop, &config->s3, error))) {
         close(socket);
         return -1;
     }
