@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"jobs", command_jobs, "list the host's jobs, or show one"},
     {"cancel", command_cancel, "cancel a job"},
     {"retry", command_retry, "run a failed or cancelled job again"},
+    {"migrate", command_migrate, "bring the store's schema up to this version"},
     {"deliveries", command_deliveries, "list callbacks, or send one again"},
 };
 

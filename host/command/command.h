@@ -25,6 +25,7 @@ int command_inspect(int count, char **arguments);
 int command_jobs(int count, char **arguments);
 int command_cancel(int count, char **arguments);
 int command_retry(int count, char **arguments);
+int command_migrate(int count, char **arguments);
 int command_deliveries(int count, char **arguments);
 
 /* options.c: the options that many commands have. -c DIR, --json, --url URL, -h; what is left are the operands. */

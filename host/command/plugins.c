@@ -3,6 +3,7 @@
  */
 #include "base/memory.h"
 #include "command/command.h"
+#include "store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,21 @@ static void check_sections(const struct config *config, const struct catalog *ca
     }
 }
 
+/* Asks the servers that the configuration names. Returns a new text, a line for each that answered. */
+static char *check_engines(const struct config *config, struct config_problems *problems)
+{
+    struct error error = {0};
+    char *summary = NULL;
+    struct store_options options = {
+        .folder = config->host.state, .url = config->store.url, .timeout_ms = config->store.timeout_ms};
+    const char *place = config_place(config, "store", "url");
+    if (store_check(&options, &summary, &error) != 0)
+        config_problems_add(problems, false, place ? place : "store", "%s", error.message);
+    char *text = summary ? memory_format("store: %s\n", summary) : memory_text("");
+    free(summary);
+    return text;
+}
+
 int command_check(int count, char **arguments)
 {
     static const char usage[] =
@@ -251,6 +267,7 @@ int command_check(int count, char **arguments)
     struct config *config = NULL;
     struct catalog *catalog = NULL;
     struct error error = {0};
+    char *engines = NULL;
     int code = command_parse(count, arguments, "cj", usage, &options);
     if (code < 0)
         code = command_no_operand(&options, count, arguments, usage);
@@ -272,6 +289,8 @@ int command_check(int count, char **arguments)
                             "this kernel has no %s%s", catalog->landlock_abi == 0 ? "Landlock" : "seccomp filters",
                             config->host.sandbox == CONFIG_SANDBOX_REQUIRED ? ", and [host] sandbox is required"
                                                                             : "");
+    if (config)
+        engines = check_engines(config, &problems);
     if (options.json) {
         json_t *list = json_array();
         for (size_t i = 0; i < problems.count; i++)
@@ -284,9 +303,11 @@ int command_check(int count, char **arguments)
     } else {
         command_print_problems(&problems, true);
         if (problems.errors == 0 && catalog)
-            printf("ok: %zu plugins, %zu routes; sandbox: Landlock %s, seccomp %s\n", catalog->plugin_count,
-                   catalog->route_count, catalog->landlock_abi ? "yes" : "no", catalog->seccomp ? "yes" : "no");
+            printf("%sok: %zu plugins, %zu routes; sandbox: Landlock %s, seccomp %s\n", engines ? engines : "",
+                   catalog->plugin_count, catalog->route_count, catalog->landlock_abi ? "yes" : "no",
+                   catalog->seccomp ? "yes" : "no");
     }
+    free(engines);
     code = problems.errors > 0 ? EXIT_JOB_FAILED : 0;
     config_problems_clear(&problems);
     catalog_free(catalog);

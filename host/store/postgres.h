@@ -145,6 +145,9 @@ void postgres_disconnect(struct postgres *store);
  * it; free it. Returns 0, or -1 with error set. */
 int postgres_migrate(PGconn *connection, int version, char **warning, struct error *error);
 
+/* How many steps the database has taken (0: none), and how many there are. Returns 0, or -1 with error set. */
+int postgres_versions(PGconn *connection, int *version, int *wanted, struct error *error);
+
 /* Whether there is an exports table that this program can keep in step. */
 bool postgres_has_exports(PGconn *connection);
 

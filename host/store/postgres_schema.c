@@ -230,3 +230,11 @@ bool postgres_has_exports(PGconn *connection)
                   " WHERE attrelid = to_regclass('exports') AND attname = 'id'))",
                   0, &error) == 1;
 }
+
+int postgres_versions(PGconn *connection, int *version, int *wanted, struct error *error)
+{
+    int64_t found = read_version(connection, error);
+    *version = (int)found;
+    *wanted = STEP_COUNT;
+    return check_version(found, error);
+}

@@ -217,6 +217,13 @@ struct store_options {
  * set. */
 struct store *store_open(const struct store_options *options, uv_loop_t *loop, struct error *error);
 
+/* Looks at a store without opening it: reachable, its schema, whether exports are kept in step. *summary: a new line
+ * for people. Returns 0, or -1 with error set. */
+int store_check(const struct store_options *options, char **summary, struct error *error);
+
+/* Brings its schema up to this program's. As store_check(). */
+int store_migrate(const struct store_options *options, char **summary, struct error *error);
+
 /* Carries out what was enqueued, runs the callbacks, stops the thread. The handles close in the loop: run it once
  * more before uv_loop_close(). */
 void store_close(struct store *store);

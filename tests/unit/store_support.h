@@ -39,8 +39,8 @@ static inline void empty_database(void)
     if (!url)
         return;
     PGconn *connection = PQconnectdb(url);
-    PGresult *result =
-        PQexec(connection, "DROP SCHEMA IF EXISTS exportd CASCADE; DROP TABLE IF EXISTS exports, repros");
+    PGresult *result = PQexec(connection, "SET client_min_messages = error; SET search_path = public; DROP SCHEMA IF "
+                                          "EXISTS exportd CASCADE; DROP TABLE IF EXISTS exports, repros");
     assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
     PQclear(result);
     PQfinish(connection);
@@ -149,6 +149,7 @@ static inline bool finish(struct fixture *fixture, const struct job *job, enum s
     struct store_op *op = store_op_new(STORE_FINISH, NULL, NULL);
     op->finish.finish = kind;
     op->finish.sequence = job->sequence;
+    op->finish.door = job->door;
     op->finish.lease = lease;
     op->finish.attempts = job->attempts;
     op->finish.started_at_ms = job->started_at_ms;
@@ -193,6 +194,28 @@ static inline struct store_delivery *make_delivery(const char *id, const char *j
     delivery->created_at_ms = delivery->next_at_ms = clock_now_ms();
     delivery->give_up_at_ms = delivery->created_at_ms + 86400000;
     return delivery;
+}
+
+static inline enum store_cancel_outcome cancel(struct fixture *fixture, const char *id, struct job **job)
+{
+    struct store_op *op = store_op_new(STORE_CANCEL, NULL, NULL);
+    op->cancel.id = memory_text(id);
+    run(fixture, op);
+    enum store_cancel_outcome outcome = op->cancel.outcome;
+    *job = op->cancel.job;
+    op->cancel.job = NULL;
+    store_op_free(op);
+    return outcome;
+}
+
+static inline bool retry(struct fixture *fixture, const char *id)
+{
+    struct store_op *op = store_op_new(STORE_RETRY, NULL, NULL);
+    op->get.id = memory_text(id);
+    run(fixture, op);
+    bool applied = op->get.applied;
+    store_op_free(op);
+    return applied;
 }
 
 #endif

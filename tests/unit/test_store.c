@@ -156,18 +156,6 @@ static void a_scheduled_job_waits_for_its_time(void **state)
     job_free(claimed);
 }
 
-static enum store_cancel_outcome cancel(struct fixture *fixture, const char *id, struct job **job)
-{
-    struct store_op *op = store_op_new(STORE_CANCEL, NULL, NULL);
-    op->cancel.id = memory_text(id);
-    run(fixture, op);
-    enum store_cancel_outcome outcome = op->cancel.outcome;
-    *job = op->cancel.job;
-    op->cancel.job = NULL;
-    store_op_free(op);
-    return outcome;
-}
-
 static void cancelling_takes_a_waiting_job_and_marks_a_running_one(void **state)
 {
     struct fixture *fixture = *state;
@@ -194,16 +182,6 @@ static void cancelling_takes_a_waiting_job_and_marks_a_running_one(void **state)
     job = claim_one(fixture, "noop");
     assert_true(job->cancel_requested); /* the wish outlives the host */
     job_free(job);
-}
-
-static bool retry(struct fixture *fixture, const char *id)
-{
-    struct store_op *op = store_op_new(STORE_RETRY, NULL, NULL);
-    op->get.id = memory_text(id);
-    run(fixture, op);
-    bool applied = op->get.applied;
-    store_op_free(op);
-    return applied;
 }
 
 static void retry_runs_a_failed_job_from_its_first_attempt(void **state)

@@ -1,0 +1,44 @@
+/*
+ * exportd migrate: brings the store's schema up to this program's. `exportd serve` does the same at its start; this
+ * is for those who do it with another user's rights, or before the hosts are replaced.
+ */
+#include "base/memory.h"
+#include "command/command.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+
+int command_migrate(int count, char **arguments)
+{
+    static const char usage[] =
+        "usage: exportd migrate [-c DIR]\n\n"
+        "Brings the store's schema up to this version: exportd's own tables, and exports and repros where they are\n"
+        "missing. DATABASE_URL may name a user with more rights than the hosts have.\n";
+    struct command_options options;
+    struct error error = {0};
+    int code = command_parse(count, arguments, "c", usage, &options);
+    if (code < 0)
+        code = command_no_operand(&options, count, arguments, usage);
+    if (code >= 0)
+        return code;
+    struct config *config = command_load_config(options.conf_folder, true);
+    if (!config)
+        return EXIT_WRONG_USE;
+    char *summary = NULL;
+    struct store_options store = {.folder = config->host.state,
+                                  .url = config->store.url,
+                                  .lease_ms = config->store.lease_ms,
+                                  .timeout_ms = config->store.timeout_ms,
+                                  .queue_limit = config->jobs.queue_limit,
+                                  .create = true};
+    code = 0;
+    if (store_migrate(&store, &summary, &error) != 0) {
+        command_print_error(&error);
+        code = EXIT_JOB_FAILED;
+    } else {
+        printf("%s\n", summary);
+    }
+    free(summary);
+    config_free(config);
+    return code;
+}

@@ -1,0 +1,463 @@
+/* What is PostgreSQL's alone: many hosts on one store, leases that end, the callers' tables, migrations, a server
+ * that goes away. Runs where EXPORTD_TEST_DATABASE names a database (tests/tools/with-postgres). */
+#include "store_support.h"
+
+#include "store/postgres.h"
+
+static const char repro_id[] = "5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018";
+
+static PGconn *connect_plainly(void)
+{
+    PGconn *connection = PQconnectdb(getenv("EXPORTD_TEST_DATABASE"));
+    assert_int_equal(PQstatus(connection), CONNECTION_OK);
+    PQclear(PQexec(connection, "SET search_path = public; SET client_min_messages = error"));
+    return connection;
+}
+
+static void execute(const char *sql)
+{
+    PGconn *connection = connect_plainly();
+    PGresult *result = PQexec(connection, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(connection));
+    PQclear(result);
+    PQfinish(connection);
+}
+
+/* The first column of the first row; "" where there is none. */
+static const char *ask(const char *sql)
+{
+    static char text[1000];
+    PGconn *connection = connect_plainly();
+    PGresult *result = PQexec(connection, sql);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(connection));
+    snprintf(text, sizeof text, "%s", PQntuples(result) ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    PQfinish(connection);
+    return text;
+}
+
+/* A second host, with a folder of its own, on the same database. */
+static void open_other(struct fixture *other)
+{
+    *other = (struct fixture){0};
+    assert_int_equal(uv_loop_init(&other->loop), 0);
+    other->folder = support_make_folder();
+    open_store(other);
+}
+
+static void close_other(struct fixture *other)
+{
+    if (other->store)
+        close_store(other);
+    assert_int_equal(uv_loop_close(&other->loop), 0);
+    support_remove_folder(other->folder);
+}
+
+static struct store_op *tick(struct fixture *fixture, const int64_t *held, int count)
+{
+    struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
+    op->tick.now_ms = clock_now_ms();
+    op->tick.held = memory_zeroed((size_t)count + 1, sizeof *op->tick.held);
+    if (count > 0)
+        memcpy(op->tick.held, held, (size_t)count * sizeof *held);
+    op->tick.held_count = count;
+    return run(fixture, op);
+}
+
+static struct job *make_export(const char *id, const char *repro)
+{
+    struct job *job = make_job(id, "report/pdf");
+    job->door = JOB_DOOR_EXPORT;
+    job->origin = memory_format("{\"export_id\":\"%s\",\"repro_id\":\"%s\",\"export_type\":\"report\","
+                                "\"options\":{\"format\":\"pdf\"}}",
+                                id, repro);
+    return job;
+}
+
+static void insert_repro(void)
+{
+    execute("INSERT INTO repros (id, title, test) VALUES ('5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018', 'a bug', '{}')");
+}
+
+static void two_hosts_never_claim_the_same_job(void **state)
+{
+    struct fixture *one = *state;
+    struct fixture two;
+    open_other(&two);
+    for (int i = 0; i < 100; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "job-%d", i);
+        submit_plain(i % 2 ? one : &two, id);
+    }
+    bool seen[100] = {false};
+    int total = 0;
+    for (;;) {
+        struct fixture *host = total % 3 ? one : &two;
+        struct store_op *op = run(host, store_op_claim("noop", 7, NULL, NULL));
+        int came = op->claim.count;
+        for (int i = 0; i < came; i++) {
+            long number = strtol(op->claim.jobs[i]->id + 4, NULL, 10);
+            assert_false(seen[number]);
+            seen[number] = true;
+        }
+        store_op_free(op);
+        total += came;
+        if (came == 0)
+            break;
+    }
+    assert_int_equal(total, 100);
+    close_other(&two);
+}
+
+/* The lease is 2 s here. */
+static void a_silent_host_loses_its_jobs_and_may_not_finish_them(void **state)
+{
+    struct fixture *silent = *state;
+    struct fixture other;
+    open_other(&other);
+    struct store_op *op = submit(silent, make_job("a", "noop"), true);
+    struct job *first = op->submit.job;
+    op->submit.job = NULL;
+    store_op_free(op);
+    struct job *second = NULL;
+    for (int64_t until_ms = clock_now_ms() + 10000; !second && clock_now_ms() < until_ms; usleep(100000)) {
+        store_op_free(tick(&other, NULL, 0));
+        second = claim_one(&other, "noop");
+    }
+    assert_non_null(second);
+    assert_true(second->lease > first->lease);
+    assert_int_equal(second->losses, 1);
+    assert_int_equal(second->attempts, 1);
+    assert_false(finish(silent, first, STORE_FINISH_COMPLETED, first->lease, make_delivery("msg_stale", "a")));
+    op = tick(silent, &first->lease, 1);
+    assert_int_equal(op->tick.lost_count, 1);
+    assert_int_equal(op->tick.lost[0], first->lease);
+    store_op_free(op);
+    assert_true(finish(&other, second, STORE_FINISH_COMPLETED, second->lease, make_delivery("msg_1", "a")));
+    assert_string_equal(ask("SELECT string_agg(id, ' ') FROM exportd.deliveries"), "msg_1");
+    job_free(first);
+    job_free(second);
+    close_other(&other);
+}
+
+static void a_host_that_ticks_keeps_its_jobs(void **state)
+{
+    struct fixture *busy = *state;
+    struct fixture other;
+    open_other(&other);
+    struct store_op *op = submit(busy, make_job("a", "noop"), true);
+    int64_t lease = op->submit.job->lease;
+    store_op_free(op);
+    for (int64_t until_ms = clock_now_ms() + 5000; clock_now_ms() < until_ms; usleep(200000)) {
+        op = tick(busy, &lease, 1);
+        assert_int_equal(op->tick.lost_count, 0);
+        store_op_free(op);
+        store_op_free(tick(&other, NULL, 0));
+        assert_null(claim_one(&other, "noop"));
+    }
+    close_other(&other);
+}
+
+static void a_cancel_reaches_the_host_that_runs_the_job(void **state)
+{
+    struct fixture *runner = *state;
+    struct fixture other;
+    struct job *job;
+    open_other(&other);
+    struct store_op *op = submit(runner, make_job("a", "noop"), true);
+    int64_t lease = op->submit.job->lease;
+    store_op_free(op);
+    assert_int_equal(cancel(&other, "a", &job), STORE_CANCEL_RUNNING);
+    job_free(job);
+    op = tick(&other, NULL, 0);
+    assert_int_equal(op->tick.cancelled_count, 0);
+    store_op_free(op);
+    op = tick(runner, &lease, 1);
+    assert_int_equal(op->tick.cancelled_count, 1);
+    assert_int_equal(op->tick.cancelled[0], lease);
+    store_op_free(op);
+    close_other(&other);
+}
+
+static void a_limit_holds_over_all_hosts(void **state)
+{
+    struct fixture *one = *state;
+    struct fixture two;
+    static const char *const routes[] = {"noop", "other"};
+    open_other(&two);
+    for (int i = 0; i < 10; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "job-%d", i);
+        submit_plain(one, id);
+    }
+    int total = 0;
+    for (int i = 0; i < 6; i++) {
+        struct store_op *op = store_op_claim("noop", 2, NULL, NULL);
+        op->claim.limit = 3;
+        op->claim.limit_routes = routes;
+        op->claim.limit_route_count = 2;
+        run(i % 2 ? one : &two, op);
+        total += op->claim.count;
+        store_op_free(op);
+    }
+    assert_int_equal(total, 3);
+    close_other(&two);
+}
+
+static void exports_follow_the_job(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char id[] = "0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001";
+    insert_repro();
+    store_op_free(submit(fixture, make_export(id, repro_id), false));
+    assert_string_equal(ask("SELECT concat_ws('|', id, repro_id, export_type, status, options) FROM exports"),
+                        "0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001|5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018|report|pending|"
+                        "{\"format\": \"pdf\"}");
+    struct job *job = claim_one(fixture, "report/pdf");
+    assert_int_equal(job->door, JOB_DOOR_EXPORT);
+    assert_non_null(job->origin);
+    assert_true(finish(fixture, job, STORE_FINISH_FAILED, job->lease, NULL));
+    assert_string_equal(ask("SELECT concat_ws('|', status, error_message, result) FROM exports"), "failed|it broke");
+    job_free(job);
+    assert_true(retry(fixture, id));
+    assert_string_equal(ask("SELECT concat_ws('|', status, error_message, result) FROM exports"), "pending");
+    job = claim_one(fixture, "report/pdf");
+    assert_true(finish(fixture, job, STORE_FINISH_COMPLETED, job->lease, NULL));
+    assert_string_equal(ask("SELECT concat_ws('|', status, error_message, result) FROM exports"),
+                        "completed|{\"ok\": true}");
+    job_free(job);
+    /* The same request once more changes nothing. */
+    struct store_op *op = submit(fixture, make_export(id, repro_id), false);
+    assert_int_equal(op->submit.outcome, STORE_SAME);
+    store_op_free(op);
+    assert_string_equal(ask("SELECT status FROM exports"), "completed");
+}
+
+static void an_export_of_a_repro_that_is_not_there_is_a_job_without_a_row(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_op *op = submit(fixture, make_export("0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0002", repro_id), false);
+    assert_int_equal(op->submit.outcome, STORE_CREATED);
+    store_op_free(op);
+    op = submit(fixture, make_export("0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0003", "no uuid at all"), false);
+    assert_int_equal(op->submit.outcome, STORE_CREATED);
+    store_op_free(op);
+    assert_string_equal(ask("SELECT count(*) FROM exports"), "0");
+}
+
+/* One operation that the database refuses doesn't spoil those that share its batch. */
+static void a_value_that_is_refused_fails_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    insert_repro();
+    execute("ALTER TABLE exports ADD CONSTRAINT never CHECK (export_type <> 'report' OR id::text NOT LIKE '%9')");
+    struct store_op *ops[3];
+    static const char *const ids[] = {"0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001", "0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0009",
+                                      "0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0003"};
+    for (int i = 0; i < 3; i++) {
+        ops[i] = store_op_new(STORE_SUBMIT, on_done, fixture);
+        ops[i]->submit.job = make_export(ids[i], repro_id);
+    }
+    fixture->done = NULL;
+    for (int i = 0; i < 3; i++)
+        store_enqueue(fixture->store, ops[i]);
+    while (fixture->done != ops[2])
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_false(error_is_set(&ops[0]->error));
+    assert_true(error_is_set(&ops[1]->error));
+    assert_false(ops[1]->error.retryable);
+    assert_false(error_is_set(&ops[2]->error));
+    for (int i = 0; i < 3; i++)
+        store_op_free(ops[i]);
+    assert_string_equal(ask("SELECT count(*) FROM exportd.jobs"), "2");
+}
+
+static void a_lost_connection_is_made_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND application_name = 'exportd'");
+    struct store_op *op = store_op_new(STORE_GET, on_done, fixture);
+    op->get.id = memory_text("a");
+    fixture->done = NULL;
+    store_enqueue(fixture->store, op);
+    while (!fixture->done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_true(error_is_set(&op->error)); /* it can't be known whether the batch was carried out */
+    assert_true(op->error.retryable);
+    assert_string_equal(op->error.code, "store_unreachable");
+    char trouble[100];
+    store_trouble(fixture->store, trouble, sizeof trouble);
+    assert_true(trouble[0] != '\0');
+    store_op_free(op);
+    usleep(300000);
+    submit_plain(fixture, "b");
+    assert_int_equal(state_of(fixture, "a"), JOB_PENDING);
+    store_trouble(fixture->store, trouble, sizeof trouble);
+    assert_string_equal(trouble, "");
+}
+
+static void on_hint(void *client)
+{
+    *(bool *)client = true;
+}
+
+static void jobs_that_another_host_leaves_are_hinted_at(void **state)
+{
+    struct fixture *one = *state;
+    struct fixture two;
+    bool hinted = false;
+    open_other(&two);
+    store_on_hint(one->store, on_hint, &hinted);
+    int number = 0;
+    for (int64_t until_ms = clock_now_ms() + 10000; !hinted && clock_now_ms() < until_ms;) {
+        char id[16];
+        snprintf(id, sizeof id, "job-%d", number++);
+        submit_plain(&two, id);
+        for (int i = 0; i < 15; i++) {
+            uv_run(&one->loop, UV_RUN_NOWAIT);
+            usleep(10000);
+        }
+    }
+    assert_true(hinted);
+    close_other(&two);
+}
+
+static void a_step_of_the_schema_brings_the_old_one_up(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    close_store(fixture);
+    empty_database();
+    PGconn *connection = postgres_connect(getenv("EXPORTD_TEST_DATABASE"), 5000, &error);
+    assert_non_null(connection);
+    assert_int_equal(postgres_migrate(connection, 1, NULL, &error), 0);
+    PQfinish(connection);
+    assert_string_equal(ask("SELECT version FROM exportd.version"), "1");
+    /* As the version before left them: a job that waits, one that is over, and its callback. */
+    execute(
+        "INSERT INTO exportd.jobs (sequence, id, task, route, state, priority, max_attempts, created_at, body_hash,"
+        " data, finished_at) VALUES (1, 'old', 'noop', 'noop', 0, 0, 5, 1000, decode(repeat('6f', 32), 'hex'),"
+        " '{}', 0), (2, 'over', 'noop', 'noop', 2, 0, 5, 1000, decode(repeat('6f', 32), 'hex'), '{}', 2000);"
+        "INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, attempts, started_at, created_at)"
+        " VALUES (1, 'noop', 0, 0, 0, 0, 0, 1000);"
+        "INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, target, body, created_at, next_at,"
+        " give_up_at) VALUES (1, 'msg_1', 2, 'over', 'http://example.org/', '{}', 2000, 2000, 9000000000000);"
+        "SELECT setval('exportd.jobs_sequence', 2), setval('exportd.deliveries_sequence', 1)");
+    open_store(fixture);
+    assert_string_equal(ask("SELECT version FROM exportd.version"), "2");
+    struct job *job = claim_one(fixture, "noop");
+    assert_string_equal(job->id, "old");
+    assert_int_equal(job->door, JOB_DOOR_HTTP);
+    assert_true(finish(fixture, job, STORE_FINISH_COMPLETED, job->lease, NULL));
+    job_free(job);
+    struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, NULL, NULL);
+    op->delivery_take.channel = STORE_CHANNEL_WEBHOOK;
+    op->delivery_take.now_ms = clock_now_ms();
+    op->delivery_take.taken_until_ms = op->delivery_take.now_ms + 1000;
+    op->delivery_take.limit = 10;
+    run(fixture, op);
+    assert_string_equal(op->delivery_take.deliveries->id, "msg_1");
+    store_op_free(op);
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = {0};
+    close_store(fixture);
+    execute("UPDATE exportd.version SET version = 99");
+    struct store_options options = store_options_of(fixture);
+    assert_null(store_open(&options, &fixture->loop, &error));
+    assert_string_equal(error.code, "store_too_new");
+}
+
+/* What callers have made themselves is used as it is, and never changed. */
+static void the_callers_own_tables_are_left_as_they_are(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    empty_database();
+    execute("CREATE TABLE repros (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text, owner text);"
+            "CREATE TABLE exports (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), repro_id uuid NOT NULL REFERENCES"
+            " repros(id) ON DELETE CASCADE, export_type varchar(20) NOT NULL, status varchar(20) NOT NULL DEFAULT"
+            " 'pending', result jsonb, error_message text, options jsonb, created_at timestamptz DEFAULT now(),"
+            " updated_at timestamptz DEFAULT now(), tenant text DEFAULT 'acme');"
+            "INSERT INTO repros (id, title, owner) VALUES ('5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018', 'a bug', 'me');"
+            "INSERT INTO exports (id, repro_id, export_type) VALUES ('0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001',"
+            " '5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018', 'pr')");
+    char before[1000], shape[] = "SELECT string_agg(table_name || '.' || column_name || ':' || data_type || ':' ||"
+                                 " coalesce(column_default, ''), ' ' ORDER BY table_name, ordinal_position)"
+                                 " FROM information_schema.columns WHERE table_schema = 'public'";
+    snprintf(before, sizeof before, "%s", ask(shape));
+    open_store(fixture);
+    assert_string_equal(ask(shape), before);
+    static const char id[] = "0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0002";
+    store_op_free(submit(fixture, make_export(id, repro_id), false));
+    assert_string_equal(ask("SELECT concat_ws('|', status, tenant) FROM exports WHERE export_type = 'report'"),
+                        "pending|acme");
+    assert_string_equal(ask("SELECT concat_ws('|', status, tenant) FROM exports WHERE export_type = 'pr'"),
+                        "pending|acme");
+}
+
+static void a_table_exports_of_another_shape_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    empty_database();
+    execute("CREATE TABLE repros (id uuid PRIMARY KEY); CREATE TABLE exports (id serial PRIMARY KEY, note text)");
+    open_store(fixture);
+    struct store_op *op = submit(fixture, make_export("0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001", repro_id), true);
+    assert_int_equal(op->submit.outcome, STORE_CREATED);
+    assert_true(finish(fixture, op->submit.job, STORE_FINISH_COMPLETED, op->submit.job->lease, NULL));
+    store_op_free(op);
+    assert_string_equal(ask("SELECT count(*) FROM exports"), "0");
+}
+
+static void two_hosts_migrate_one_database_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    empty_database();
+    struct error errors[2] = {{0}, {0}};
+    PGconn *one = postgres_connect(getenv("EXPORTD_TEST_DATABASE"), 5000, &errors[0]);
+    PGconn *two = postgres_connect(getenv("EXPORTD_TEST_DATABASE"), 5000, &errors[1]);
+    assert_non_null(one);
+    assert_non_null(two);
+    assert_int_equal(postgres_migrate(one, 0, NULL, &errors[0]), 0);
+    assert_int_equal(postgres_migrate(two, 0, NULL, &errors[1]), 0);
+    PQfinish(one);
+    PQfinish(two);
+    open_store(fixture);
+    submit_plain(fixture, "a");
+}
+
+int main(void)
+{
+    if (!getenv("EXPORTD_TEST_DATABASE")) {
+        fprintf(stderr, "test_store_postgres: run me with tests/tools/with-postgres\n");
+        return 77;
+    }
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(two_hosts_never_claim_the_same_job),
+        TEST(a_silent_host_loses_its_jobs_and_may_not_finish_them),
+        TEST(a_host_that_ticks_keeps_its_jobs),
+        TEST(a_cancel_reaches_the_host_that_runs_the_job),
+        TEST(a_limit_holds_over_all_hosts),
+        TEST(exports_follow_the_job),
+        TEST(an_export_of_a_repro_that_is_not_there_is_a_job_without_a_row),
+        TEST(a_value_that_is_refused_fails_alone),
+        TEST(a_lost_connection_is_made_anew),
+        TEST(jobs_that_another_host_leaves_are_hinted_at),
+        TEST(a_step_of_the_schema_brings_the_old_one_up),
+        TEST(a_newer_schema_is_refused),
+        TEST(the_callers_own_tables_are_left_as_they_are),
+        TEST(a_table_exports_of_another_shape_is_left_alone),
+        TEST(two_hosts_migrate_one_database_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
