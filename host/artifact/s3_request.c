@@ -192,6 +192,9 @@ static int fail(const struct s3_connection *connection, const struct transfer *t
     if (code == CURLE_OPERATION_TIMEDOUT)
         return error_set(error, "s3_timeout", true, "%s: nothing moved for %g s", server,
                          (double)config->timeout_ms / 1000);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return error_set(error, "s3_unavailable", true,
+                         "%s: %s; add its authority to the certificates that this system trusts", server, detail);
     bool wrong = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_NOT_BUILT_IN;
     return error_set(error, wrong ? "s3_refused" : "s3_unavailable", !wrong, "%s: %s%s", server, detail,
                      code == CURLE_COULDNT_RESOLVE_HOST || wrong ? "; mend [s3] endpoint (S3_ENDPOINT)" : "");

@@ -34,6 +34,7 @@ struct upload {
     int attempts;
     int64_t due_ns, give_up_ns; /* give_up_ns: 0 until an attempt has failed */
     struct error error;         /* of the last attempt */
+    bool out_of_reach;          /* the last attempt had no use of the server: don't ask it to throw parts away */
     uv_work_t cleaning;
     uploader_finished on_finished;
     void *client;
@@ -209,8 +210,9 @@ static void wait_for_next_attempt(struct upload *upload)
     upload->state = UPLOAD_WAITING;
     upload->due_ns = now_ns + wait_ms * 1000000;
     if (upload->give_up_ns > 0 && upload->due_ns > upload->give_up_ns)
-        upload->due_ns = upload->give_up_ns; /* the last attempt */
-    log_write(LOG_LEVEL_WARNING, "s3", upload->job_id,
+        upload->due_ns = upload->give_up_ns;                                 /* the last attempt */
+    bool is_power_of_two = (upload->attempts & (upload->attempts - 1)) == 0; /* many jobs may wait for long */
+    log_write(is_power_of_two ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "s3", upload->job_id,
               "attempt %d to upload its artifacts failed, next in %.1f s: %s", upload->attempts,
               (double)(upload->due_ns - now_ns) / 1e9, upload->error.message);
     append(&uploader->waiting, upload);
@@ -233,6 +235,11 @@ static void free_upload(struct upload *upload)
     free(upload);
 }
 
+static bool is_out_of_reach(const struct error *error)
+{
+    return strcmp(error->code, "s3_unavailable") == 0 || strcmp(error->code, "s3_timeout") == 0;
+}
+
 static void finish(struct upload *upload)
 {
     struct uploader *uploader = upload->uploader;
@@ -246,13 +253,13 @@ static void finish(struct upload *upload)
     free_upload(upload);
 }
 
-/* On one of the loop's own threads, and not for long: those of the uploader may all hang. */
+/* On one of the loop's own threads, since those of the uploader may all hang, and so not for long. */
 static void clean(uv_work_t *request)
 {
     const struct upload *upload = request->data;
     struct s3_connection *connection = NULL;
     for (size_t i = 0; i < upload->file_count; i++) {
-        if (!upload->files[i].id)
+        if (!upload->files[i].id || upload->out_of_reach)
             continue;
         if (!connection)
             connection = s3_connection_new(upload->uploader->config);
@@ -289,6 +296,7 @@ static void judge(struct upload *upload)
         finish(upload);
         return;
     }
+    upload->out_of_reach = is_out_of_reach(error);
     if (atomic_load(&upload->stop)) {
         error_clear(error);
         error_set(error, "stopped", true, "the upload was stopped");

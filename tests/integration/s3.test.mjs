@@ -159,7 +159,7 @@ test('a large file goes up in parts', async t => {
 test('a wrong secret fails the job with the mend, and the job runs again once it is right', async t => {
   const wrong = 'wJalrXUtnFEMI-wrong-secret';
   const first = await startWithBucket(t, { s3: { secret_key: wrong } });
-  const job = await first.runJob({ jobId: 'wrong secret', ...leave(['x.txt', 100]) });
+  const job = await first.runJob({ jobId: 'wrong secret', ...leave(['x.txt', 20 * MB]) });
   assertFailed(job, 's3_secret', /SignatureDoesNotMatch.*mend \[s3\] secret_key/);
   const ready = await first.get('/readyz');
   assert.equal(ready.status, 200);
@@ -172,14 +172,16 @@ test('a wrong secret fails the job with the mend, and the job runs again once it
   const second = await startWithBucket(t, { folder: first.folder });
   assert.equal((await second.request('POST', '/jobs/wrong%20secret/retry')).status, 202);
   assert.equal((await second.finished('wrong secret')).status, 'completed');
-  assert.ok((await readBack('wrong secret/x.txt')).bytes.equals(contentOf(100)));
+  assert.ok((await readBack('wrong secret/x.txt')).bytes.equals(contentOf(20 * MB)));
 });
 
-test('a missing bucket and missing rights are named', async t => {
+test('a missing bucket, missing rights and a wrong region are named', async t => {
   const missing = await startWithBucket(t, { s3: { bucket: 'no-such-bucket' } });
   assertFailed(await missing.runJob({ jobId: 'no bucket', ...leave(['x.txt', 100]) }), 's3_bucket', /NoSuchBucket.*mend \[s3\] bucket/);
   const denied = await startWithBucket(t, { s3: { access_key: readerKey, secret_key: readerSecret, ...multipart } });
   assertFailed(await denied.runJob({ jobId: 'denied', ...leave(['x.bin', 6 * MB]) }), 's3_denied', /AccessDenied.*s3:PutObject/);
+  const elsewhere = await startWithBucket(t, { s3: { region: 'eu-central-1' } });
+  assertFailed(await elsewhere.runJob({ jobId: 'region', ...leave(['x.bin', 100]) }), 's3_region', /AuthorizationHeaderMalformed.*set \[s3\] region/);
 });
 
 test('a bucket without keys is refused at the start', async t => {
@@ -482,3 +484,27 @@ for (const where of ['in the bucket', 'in the local folder']) {
     if (!sanitized) assert.ok(after_ - before_ < 4, `${before_} MB before, ${after_} MB after`);
   });
 }
+
+test('while very many jobs wait for the bucket no more are started, and all end once it answers', { timeout: 10 * patience }, async t => {
+  let away = true;
+  const relay = await startRelay(t, swift.endpoint, (seen, request) => {
+    if (!away) return undefined;
+    request.socket.destroy();
+    return 'answered';
+  });
+  const host = await startWithBucket(t, { s3: { endpoint: relay.endpoint, concurrency: 8 }, conf: { 'w.conf': '[worker]\nworkers = 4\n' } });
+  const count = 1200;
+  for (let i = 0; i < count; i += 50)
+    await Promise.all(Array.from({ length: 50 }, (_, j) => host.process_({ jobId: `many-${i + j}`, ...leave(['x.txt', 100]) })));
+  const held = await until(async () => {
+    const [waiting, running] = [await host.metric('exportd_uploads_waiting'), await host.metric('exportd_uploads_running')];
+    return waiting + running >= 1000 && waiting + running;
+  }, '1000 uploads', 4 * patience);
+  await new Promise(done => setTimeout(done, 1500));
+  assert.ok(await host.metric('exportd_uploads_waiting') < 1100, `${held} wait`);
+  assert.ok(localCopies(host).length < 1100);
+  away = false;
+  await until(async () => await host.metric('exportd_uploads_total') === count, 'all uploads', 4 * patience);
+  assert.equal((await host.finished(`many-${count - 1}`)).status, 'completed');
+  assert.equal(await host.metric('exportd_uploads_given_up_total'), 0);
+});
