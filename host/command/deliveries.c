@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: exportd deliveries [-c DIR] [--url URL] [--json] [--state STATE | --dead]\n"
-    "       exportd deliveries [-c DIR] [--url URL] retry ID…\n"
-    "\n"
-    "Lists callbacks, or sends some again. STATE: waiting, delivered, dead. --dead: those that were given up.\n";
+static const char usage[] = "usage: exportd deliveries [-c DIR] [--url URL] [--json] [--state STATE | --dead]\n"
+                            "       exportd deliveries [-c DIR] [--url URL] retry ID…\n"
+                            "\n"
+                            "Lists callbacks and answers, or sends some again. STATE: waiting, delivered, dead. "
+                            "--dead: those that were given up.\n";
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -43,7 +43,7 @@ static int retry(const struct command_options *options, int count, char **argume
 
 static void print_table(const json_t *deliveries)
 {
-    static const char *const heads[] = {"DELIVERY", "JOB", "STATUS", "ATTEMPTS", "NEXT", "URL", "LAST ERROR"};
+    static const char *const heads[] = {"DELIVERY", "JOB", "STATUS", "ATTEMPTS", "NEXT", "TO", "LAST ERROR"};
     struct table *table = table_new(heads, 7);
     size_t index;
     json_t *delivery;
@@ -51,9 +51,11 @@ static void print_table(const json_t *deliveries)
     {
         char attempts[32];
         snprintf(attempts, sizeof attempts, "%d", (int)json_integer_value(json_object_get(delivery, "attempts")));
-        const char *cells[] = {
-            text_of(delivery, "id"),     text_of(delivery, "jobId"), text_of(delivery, "status"),   attempts,
-            text_of(delivery, "nextAt"), text_of(delivery, "url"),   text_of(delivery, "lastError")};
+        const char *url = text_of(delivery, "url");
+        const char *cells[] = {text_of(delivery, "id"),       text_of(delivery, "jobId"),
+                               text_of(delivery, "status"),   attempts,
+                               text_of(delivery, "nextAt"),   url ? url : text_of(delivery, "subject"),
+                               text_of(delivery, "lastError")};
         table_add(table, cells);
     }
     table_print(table, stdout);

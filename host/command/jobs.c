@@ -35,8 +35,13 @@ static void print_table(const json_t *jobs)
             snprintf(status, sizeof status, "%s %.0f %%", text_of(job, "status"), json_number_value(progress) * 100);
         else
             snprintf(status, sizeof status, "%s", text_of(job, "status"));
-        const char *cells[] = {text_of(job, "jobId"),     text_of(job, "route"), status, attempts,
-                               text_of(job, "createdAt"), text_of(job, "error")};
+        const char *route = text_of(job, "route"); /* a dead letter has none, but what it asked for */
+        const char *cells[] = {text_of(job, "jobId"),
+                               route && *route ? route : text_of(job, "task"),
+                               status,
+                               attempts,
+                               text_of(job, "createdAt"),
+                               text_of(job, "error")};
         table_add(table, cells);
     }
     table_print(table, stdout);

@@ -9,6 +9,8 @@
 #include "delivery/outbox.h"
 #include "dispatch/dispatch.h"
 #include "http/server.h"
+#include "nats/door.h"
+#include "redis/board.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -29,6 +31,9 @@ struct host {
     struct uploader *uploader; /* or NULL: artifacts stay here */
     struct dispatch *dispatch;
     struct http_server *http;
+    struct board *board; /* NULL: no Redis */
+    char name[UV_MAXHOSTNAMESIZE];
+    struct nats_door *nats; /* or NULL */
     char *artifact_folder, *work_folder, *old_work_folder, *address, *public_url, *address_file;
     uv_signal_t terminate, interrupt;
     uv_work_t cleaning;
@@ -86,6 +91,31 @@ static void on_delivery_ready(void *client, enum store_channel channel)
     struct host *host = client;
     if (channel == STORE_CHANNEL_WEBHOOK)
         outbox_kick(host->outbox);
+    else if (host->nats)
+        nats_door_kick(host->nats);
+}
+
+static int64_t on_reserve(void *client)
+{
+    struct host *host = client;
+    return host->nats ? nats_door_reserve(host->nats) : 0;
+}
+
+static void on_deliver(void *client, struct store_delivery *delivery)
+{
+    nats_door_deliver(((struct host *)client)->nats, delivery);
+}
+
+static void on_progress(void *client, const struct job *job, double fraction, const char *stage)
+{
+    struct host *host = client;
+    if (host->nats)
+        nats_door_progress(host->nats, job, fraction, stage);
+}
+
+static void on_observed(void *client, const struct job *job, const char *event, const json_t *data)
+{
+    board_tell(((struct host *)client)->board, job, event, data);
 }
 
 static void on_hint(void *client)
@@ -99,10 +129,16 @@ static void close_signal(uv_signal_t *handle)
         uv_close((uv_handle_t *)handle, NULL);
 }
 
+static void on_board_closed(void *client)
+{
+    ((struct host *)client)->board = NULL;
+}
+
 static void on_outbox_closed(void *client)
 {
     struct host *host = client;
     host->outbox = NULL;
+    board_close(host->board, on_board_closed, host);
     store_close(host->store);
     host->store = NULL;
     uploader_close(host->uploader);
@@ -112,10 +148,20 @@ static void on_outbox_closed(void *client)
     close_signal(&host->interrupt);
 }
 
+static void on_nats_closed(void *client)
+{
+    struct host *host = client;
+    host->nats = NULL;
+    outbox_close(host->outbox, on_outbox_closed, host);
+}
+
 static void on_drained(void *client)
 {
     struct host *host = client;
-    outbox_close(host->outbox, on_outbox_closed, host);
+    if (host->nats)
+        nats_door_close(host->nats, on_nats_closed, host);
+    else
+        on_nats_closed(host);
 }
 
 static void on_stop(uv_signal_t *handle, int number)
@@ -129,6 +175,8 @@ static void on_stop(uv_signal_t *handle, int number)
     log_write(LOG_LEVEL_INFO, "host", NULL, "stopping: no more jobs are taken; those that run have %g s",
               (double)host->config->host.drain_timeout_ms / 1000);
     http_server_drain(host->http);
+    if (host->nats)
+        nats_door_drain(host->nats);
     dispatch_drain(host->dispatch, host->config->host.drain_timeout_ms, on_drained, host);
 }
 
@@ -143,6 +191,8 @@ static int start(struct host *host, struct error *error)
         .queue_limit = config->jobs.queue_limit,
         .create = true,
     };
+    if (config->nats.url[0] && nats_check_settings(config, error) != 0)
+        return -1;
     host->store = store_open(&store_options, &host->loop, error);
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;
@@ -159,6 +209,9 @@ static int start(struct host *host, struct error *error)
         close(socket);
         return -1;
     }
+    size_t name_size = sizeof host->name;
+    uv_os_gethostname(host->name, &name_size);
+    host->board = board_new(&host->loop, &config->redis, host->name);
     struct dispatch_options dispatch_options = {
         .loop = &host->loop,
         .config = config,
@@ -170,10 +223,21 @@ static int start(struct host *host, struct error *error)
         .uploader = host->uploader,
         .public_url = host->public_url,
         .delivery_ready = on_delivery_ready,
+        .observe = host->board ? on_observed : NULL,
+        .reserve = on_reserve,
+        .deliver = on_deliver,
+        .progress = on_progress,
         .client = host,
     };
     host->dispatch = dispatch_new(&dispatch_options);
     store_on_hint(host->store, on_hint, host);
+    struct nats_door_options nats_options = {.loop = &host->loop,
+                                             .config = config,
+                                             .catalog = host->catalog,
+                                             .store = host->store,
+                                             .dispatch = host->dispatch};
+    if (config->nats.url[0])
+        host->nats = nats_door_new(&nats_options);
     struct http_context context = {
         .loop = &host->loop,
         .config = config,
@@ -181,8 +245,10 @@ static int start(struct host *host, struct error *error)
         .store = host->store,
         .dispatch = host->dispatch,
         .outbox = host->outbox,
+        .board = host->board,
         .artifact_folder = host->artifact_folder,
         .uploader = host->uploader,
+        .nats = host->nats,
         .started_ns = clock_monotonic_ns(),
     };
     host->http = http_server_new(&context, socket, error);

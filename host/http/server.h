@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "delivery/outbox.h"
 #include "dispatch/dispatch.h"
+#include "nats/door.h"
 #include "plugin/catalog.h"
 #include "store/store.h"
 
@@ -25,6 +26,8 @@ struct http_context {
     struct store *store;
     struct dispatch *dispatch;
     struct outbox *outbox;
+    struct board *board; /* or NULL: no Redis */
+    struct nats_door *nats; /* or NULL */
     const char *artifact_folder;
     const struct uploader *uploader; /* or NULL: artifacts stay in their folder */
     int64_t started_ns;

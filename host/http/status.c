@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "http/internal.h"
+#include "redis/board.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -35,10 +36,20 @@ void handle_ready(struct http_request *request)
         json_array_append_new(missing, json_pack("s++", "plugin: ", catalog->failures[i].error.code, ""));
     if (context->uploader && uploader_stats(context->uploader).problem[0])
         json_array_append_new(missing, json_pack("s+", "s3: ", uploader_stats(context->uploader).problem));
-    json_t *body =
-        json_pack("{s:b, s:{s:b, s:i, s:b}, s:o}", "ready", !request->server->draining, "sandbox", "enabled", !off,
-                  "landlock", catalog->landlock_abi, "seccomp", (int)catalog->seccomp, "missing", missing);
-    reply_json(request, request->server->draining ? 503 : 200, body);
+    char trouble[600] = "";
+    if (context->nats)
+        nats_door_trouble(context->nats, trouble, sizeof trouble);
+    if (trouble[0])
+        json_array_append_new(missing, json_pack("s+", "nats: ", trouble));
+    if (context->board && !board_stats(context->board).connected)
+        json_array_append_new(missing, json_string("redis: it isn't told of jobs, for it can't be reached"));
+    store_trouble(context->store, trouble, sizeof trouble);
+    bool ready = !request->server->draining && !trouble[0];
+    if (trouble[0])
+        json_array_append_new(missing, json_pack("s+", "store: ", trouble));
+    json_t *body = json_pack("{s:b, s:{s:b, s:i, s:b}, s:o}", "ready", ready, "sandbox", "enabled", !off, "landlock",
+                             catalog->landlock_abi, "seccomp", (int)catalog->seccomp, "missing", missing);
+    reply_json(request, ready ? 200 : 503, body);
 }
 
 void handle_plugins(struct http_request *request)
@@ -50,9 +61,10 @@ static json_t *delivery_to_json(const struct store_delivery *delivery)
 {
     static const char *const states[] = {"waiting", "delivered", "dead"};
     char created[CLOCK_TEXT_MAX], next[CLOCK_TEXT_MAX];
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "id", delivery->id, "jobId", delivery->job_id, "url",
-                               delivery->target, "status", states[delivery->state], "attempts", delivery->attempts,
-                               "createdAt", clock_format(delivery->created_at_ms, created));
+    const char *target = delivery->channel == STORE_CHANNEL_NATS ? "subject" : "url";
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "id", delivery->id, "jobId", delivery->job_id,
+                               target, delivery->target, "status", states[delivery->state], "attempts",
+                               delivery->attempts, "createdAt", clock_format(delivery->created_at_ms, created));
     if (delivery->state == STORE_DELIVERY_WAITING)
         json_object_set_new(object, "nextAt", json_string(clock_format(delivery->next_at_ms, next)));
     if (delivery->last_error)
@@ -104,6 +116,13 @@ void handle_deliveries(struct http_request *request)
     store_enqueue(request->server->context.store, op);
 }
 
+static void kick_outbox(const struct http_context *context)
+{
+    outbox_kick(context->outbox);
+    if (context->nats)
+        nats_door_kick(context->nats);
+}
+
 static void on_retried(struct store_op *op, void *client)
 {
     struct http_request *request = client;
@@ -117,7 +136,7 @@ static void on_retried(struct store_op *op, void *client)
         else
             reply_json(request, 202, json_pack("{s:s, s:s}", "id", op->delivery_retry.id, "status", "waiting"));
         if (applied && !dispatch_is_over(request->server->context.dispatch))
-            outbox_kick(request->server->context.outbox);
+            kick_outbox(&request->server->context);
     }
     store_op_free(op);
 }
@@ -177,6 +196,8 @@ static void write_jobs(FILE *out, const struct dispatch_stats *stats)
            stats->oldest_waiting_ms ? (double)(clock_now_ms() - stats->oldest_waiting_ms) / 1000 : 0);
     single(out, "exportd_jobs_running", "gauge", "Jobs in workers.", (double)stats->running);
     single(out, "exportd_jobs_in_memory", "gauge", "Jobs that this host has leased.", (double)stats->in_memory);
+    single(out, "exportd_dead_letters_total", "counter", "Requests that could not become jobs.",
+           (double)stats->dead_letters);
     single(out, "exportd_stale_ends_total", "counter", "Ends of jobs that came with an old lease and were dropped.",
            (double)stats->stale);
 }
@@ -217,6 +238,44 @@ static void write_uploads(FILE *out, const struct uploader *uploader)
            stats.waiting);
 }
 
+static void write_nats(FILE *out, const struct http_context *context)
+{
+    if (!context->nats)
+        return;
+    struct nats_stats nats = nats_door_stats(context->nats);
+    single(out, "exportd_nats_connected", "gauge", "1 while the connection to NATS stands.", nats.connected);
+    single(out, "exportd_nats_jetstream", "gauge", "1 where requests come from JetStream.", nats.jetstream);
+    single(out, "exportd_nats_connects_total", "counter", "Connections that were made; all but one are reconnects.",
+           (double)nats.connects);
+    single(out, "exportd_nats_requests_total", "counter", "Requests that came in, repeated ones included.",
+           (double)nats.requests);
+    single(out, "exportd_nats_requests_held", "gauge", "Of these, those that are not on disk yet.",
+           (double)nats.held);
+    single(out, "exportd_nats_pulls_total", "counter", "Times that requests were asked for.", (double)nats.pulls);
+    single(out, "exportd_nats_answers_total", "counter", "Answers that the server has confirmed.",
+           (double)nats.answers);
+    single(out, "exportd_nats_answer_failures_total", "counter", "Attempts at an answer that failed.",
+           (double)nats.failed_answers);
+    single(out, "exportd_nats_answers_dead_total", "counter", "Answers that were given up.",
+           (double)nats.dead_answers);
+    single(out, "exportd_nats_answers_waiting", "gauge", "Answers that are published and not confirmed.",
+           (double)nats.under_way);
+    single(out, "exportd_nats_progress_total", "counter", "Messages on export.progress.", (double)nats.progress);
+}
+
+static void write_board(FILE *out, const struct board *board)
+{
+    struct board_stats stats = board_stats(board);
+    if (!board)
+        return;
+    single(out, "exportd_redis_connected", "gauge", "1 while Redis is told of jobs.", stats.connected);
+    single(out, "exportd_redis_told_total", "counter", "Changes that Redis was told of.", (double)stats.told);
+    single(out, "exportd_redis_dropped_total", "counter", "Changes that it could not be told of.",
+           (double)stats.dropped);
+    single(out, "exportd_redis_reconnects_total", "counter", "Connections after the first.",
+           (double)stats.reconnects);
+}
+
 void handle_metrics(struct http_request *request)
 {
     const struct http_server *server = request->server;
@@ -248,10 +307,12 @@ void handle_metrics(struct http_request *request)
     single(out, "exportd_deliveries_dead_total", "counter", "Callbacks that were given up.", (double)outbox.dead);
     single(out, "exportd_deliveries_sending", "gauge", "Callbacks on their way.", outbox.sending);
     write_uploads(out, context->uploader);
+    write_board(out, context->board);
     single(out, "exportd_sandbox_landlock_abi", "gauge",
            "Landlock's ABI in the workers; 0 where the kernel has none.", context->catalog->landlock_abi);
     single(out, "exportd_sandbox_seccomp", "gauge", "1 where workers run behind a seccomp filter.",
            context->catalog->seccomp);
+    write_nats(out, context);
     head(out, "exportd_http_answers_total", "counter", "Answers, by the status' first digit.");
     for (int i = 1; i < 6; i++)
         fprintf(out, "exportd_http_answers_total{class=\"%dxx\"} %" PRIu64 "\n", i, server->answers[i]);
