@@ -3,6 +3,7 @@
  */
 #include "base/memory.h"
 #include "dispatch/internal.h"
+#include "job/message.h"
 
 #include <stdlib.h>
 
@@ -125,13 +126,39 @@ static void on_retried(struct store_op *op, void *client)
     store_op_free(op);
 }
 
+/* A dead letter could not become a job when it came; perhaps it can today. */
+static void on_found(struct store_op *op, void *client)
+{
+    struct change *change = client;
+    struct error error = op->error;
+    const struct job *job = op->get.job;
+    struct job *revised = NULL;
+    if (!error_is_set(&error) && !job)
+        error_set(&error, "job_unknown", false, "there is no job of that id");
+    if (!error_is_set(&error) && message_is_dead(job)) {
+        struct error cause = {0};
+        revised = message_revive(change->dispatch->options.catalog, job, &cause);
+        if (!revised)
+            error_set(&error, "dead_letter", false, "the request still can't become a job: %s", cause.message);
+    }
+    if (error_is_set(&error)) {
+        answer(change, job, &error);
+    } else {
+        struct store_op *retry = store_op_new(STORE_RETRY, on_retried, change);
+        retry->get.id = memory_text(job->id);
+        retry->get.revised = revised;
+        store_enqueue(change->dispatch->options.store, retry);
+    }
+    store_op_free(op);
+}
+
 void dispatch_retry(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client)
 {
     if (dispatch_is_over(dispatch)) {
         refuse(callback, client);
         return;
     }
-    struct store_op *op = store_op_new(STORE_RETRY, on_retried, change_new(dispatch, callback, client));
+    struct store_op *op = store_op_new(STORE_GET, on_found, change_new(dispatch, callback, client));
     op->get.id = memory_text(id);
     store_enqueue(dispatch->options.store, op);
 }

@@ -64,7 +64,7 @@ void dispatch_refuse(struct dispatch *dispatch, struct job *job, struct store_de
 typedef void (*dispatch_changed)(void *client, const struct job *job, const struct error *error);
 
 void dispatch_cancel(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client);
-/* A dead letter is read again first (request_revive), and stays one where it still can't become a job. */
+/* A dead letter is read again first (message_revive), and stays one where it still can't become a job. */
 void dispatch_retry(struct dispatch *dispatch, const char *id, dispatch_changed callback, void *client);
 
 /* Another host may have put jobs into the queue: look soon. */

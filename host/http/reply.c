@@ -16,6 +16,7 @@ static const struct status_of_code statuses[] = {
     {"route_ambiguous", 422}, {"options_invalid", 422}, {"repro_invalid", 422},    {"repro_too_large", 422},
     {"repro_not_found", 422}, {"job_unknown", 404},     {"job_finished", 409},     {"job_not_finished", 409},
     {"job_conflict", 409},    {"queue_full", 503},      {"delivery_unknown", 404}, {"store_full", 507},
+    {"dead_letter", 409},
 };
 
 static const char *title_of(unsigned status)
