@@ -1,8 +1,11 @@
 /*
  * exportd plugins, inspect, check.
  */
+#include "artifact/s3.h"
 #include "base/memory.h"
 #include "command/command.h"
+#include "nats/door.h"
+#include "redis/board.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -242,18 +245,51 @@ static void check_sections(const struct config *config, const struct catalog *ca
     }
 }
 
+/* A line for people about a server that answered, or a problem at the setting that names it. Takes what it says. */
+static void note_engine(FILE *out, const struct config *config, const char *section, const char *key, char *says,
+                        const struct error *error, struct config_problems *problems)
+{
+    const char *place = config_place(config, section, key);
+    if (error_is_set(error))
+        config_problems_add(problems, false, place ? place : section, "%s", error->message);
+    else
+        fprintf(out, "%s: %s\n", section, says ? says : "it answers");
+    free(says);
+}
+
 /* Asks the servers that the configuration names. Returns a new text, a line for each that answered. */
 static char *check_engines(const struct config *config, struct config_problems *problems)
 {
-    struct error error = {0};
-    char *summary = NULL;
+    char *text = NULL, *says = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
     struct store_options options = {
         .folder = config->host.state, .url = config->store.url, .timeout_ms = config->store.timeout_ms};
-    const char *place = config_place(config, "store", "url");
-    if (store_check(&options, &summary, &error) != 0)
-        config_problems_add(problems, false, place ? place : "store", "%s", error.message);
-    char *text = summary ? memory_format("store: %s\n", summary) : memory_text("");
-    free(summary);
+    struct error error = {0};
+    store_check(&options, &says, &error);
+    note_engine(out, config, "store", "url", says, &error, problems);
+    if (config->nats.url[0]) {
+        error_clear(&error);
+        says = NULL;
+        nats_check(config, &says, &error);
+        if (says)
+            says[strcspn(says, "\n")] = '\0';
+        note_engine(out, config, "nats", "url", says, &error, problems);
+    }
+    if (config->redis.url[0]) {
+        error_clear(&error);
+        board_check(&config->redis, &error);
+        note_engine(out, config, "redis", "url", NULL, &error, problems);
+    }
+    if (config->s3.bucket[0]) {
+        error_clear(&error);
+        s3_check(&config->s3, &error);
+        note_engine(out, config, "s3", "bucket", memory_format("the bucket %s is there", config->s3.bucket), &error,
+                    problems);
+    }
+    fclose(out);
     return text;
 }
 
