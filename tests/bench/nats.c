@@ -156,8 +156,11 @@ static int load_with(const char *url, const char *task, int jobs, int under_way)
     load.began = calloc((size_t)jobs, sizeof *load.began);
     load.took = calloc((size_t)jobs, sizeof *load.took);
     natsConnection *connection = connect_to(url);
-    must(natsConnection_Subscribe(&subscription, connection, "task.*", on_answer, &load), "subscribe");
-    natsSubscription_SetPendingLimits(subscription, -1, -1);
+    static const char *const subjects[] = {"task.completed", "task.failed"};
+    for (int i = 0; i < 2; i++) {
+        must(natsConnection_Subscribe(&subscription, connection, subjects[i], on_answer, &load), "subscribe");
+        natsSubscription_SetPendingLimits(subscription, -1, -1);
+    }
     must(natsConnection_Flush(connection), "flush");
     jsOptions_Init(&options);
     must(natsConnection_JetStream(&js, connection, &options), "jetstream");
