@@ -70,10 +70,10 @@ void s3_upload_clear(struct s3_upload *upload);
 /* What can be told without asking the server: 0, or -1 with error (s3_settings). */
 int s3_check_settings(const struct config_s3 *config, struct error *error);
 
-/*
- * Asks the bucket whether it is there and takes the keys. Returns 0, or -1 with error as above. s3_denied: bucket and
- * keys are right, but the keys may not list the bucket; uploads may work all the same.
- */
+/* Asks the bucket whether it is there and takes the keys; changes nothing. Returns 0, or -1 with error as above. */
 int s3_check(const struct config_s3 *config, struct error *error);
+
+/* The same, and once stop is true it ends soon (code "stopped"). */
+int s3_check_until(const struct config_s3 *config, atomic_bool *stop, struct error *error);
 
 #endif

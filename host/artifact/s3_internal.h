@@ -50,6 +50,9 @@ char *s3_encode(const char *text, const char *kept); /* unreserved bytes and tho
 int s3_request(struct s3_connection *connection, const struct s3_request *request, struct s3_answer *answer,
                char server_code[ERROR_CODE_MAX], struct error *error);
 
+/* s3_upload.c */
+int64_t s3_part_bytes(int64_t wanted_bytes, int64_t file_bytes); /* no file may have more than 10,000 parts */
+
 /* s3_answer.c */
 bool s3_answer_element(const char *xml, const char *name, char *value, size_t size); /* the first of that name */
 void s3_answer_error(const struct config_s3 *config, const struct s3_answer *answer, char server_code[ERROR_CODE_MAX],

@@ -50,11 +50,14 @@ struct uploader {
     const struct config_s3 *config;
     uv_timer_t timer;
     uv_async_t wake;
-    int open_handles;
+    int open_parts;      /* two handles and the check */
     struct list waiting; /* for the next attempt */
     struct uploader_stats stats;
     int total; /* uploads, in whatever state */
     char problem[ERROR_MESSAGE_MAX];
+    uv_work_t check;
+    struct error check_error;
+    atomic_bool stop_check;
     atomic_ullong bytes;
     pthread_t *threads;
     int thread_count;
@@ -416,6 +419,42 @@ struct uploader_stats uploader_stats(const struct uploader *uploader)
     return stats;
 }
 
+static void release_part(struct uploader *uploader)
+{
+    if (--uploader->open_parts > 0)
+        return;
+    pthread_cond_destroy(&uploader->more);
+    pthread_mutex_destroy(&uploader->lock);
+    free(uploader->threads);
+    free(uploader);
+    curl_global_cleanup();
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    release_part(handle->data);
+}
+
+static void check(uv_work_t *request)
+{
+    struct uploader *uploader = request->data;
+    s3_check_until(uploader->config, &uploader->stop_check, &uploader->check_error);
+}
+
+static void on_checked(uv_work_t *request, int status)
+{
+    struct uploader *uploader = request->data;
+    const struct error *error = &uploader->check_error;
+    (void)status;
+    bool known = uploader->stats.done + uploader->stats.failed_attempts > 0; /* uploads know better by now */
+    if (error_is_set(error) && strcmp(error->code, "stopped") != 0) {
+        log_write(LOG_LEVEL_WARNING, "s3", NULL, "artifacts can't be uploaded: %s", error->message);
+        if (!known)
+            snprintf(uploader->problem, sizeof uploader->problem, "%s", error->message);
+    }
+    release_part(uploader);
+}
+
 struct uploader *uploader_new(uv_loop_t *loop, const struct config_s3 *config, struct error *error)
 {
     if (s3_check_settings(config, error) != 0)
@@ -437,20 +476,18 @@ struct uploader *uploader_new(uv_loop_t *loop, const struct config_s3 *config, s
     uv_timer_init(loop, &uploader->timer);
     uv_async_init(loop, &uploader->wake, on_wake);
     uploader->timer.data = uploader->wake.data = uploader;
-    uploader->open_handles = 2;
+    uploader->open_parts = 2;
+    atomic_init(&uploader->stop_check, false);
     return uploader;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+void uploader_check(struct uploader *uploader)
 {
-    struct uploader *uploader = handle->data;
-    if (--uploader->open_handles > 0)
+    if (!uploader)
         return;
-    pthread_cond_destroy(&uploader->more);
-    pthread_mutex_destroy(&uploader->lock);
-    free(uploader->threads);
-    free(uploader);
-    curl_global_cleanup();
+    uploader->check.data = uploader;
+    if (uv_queue_work(uploader->loop, &uploader->check, check, on_checked) == 0)
+        uploader->open_parts++;
 }
 
 void uploader_close(struct uploader *uploader)
@@ -463,6 +500,7 @@ void uploader_close(struct uploader *uploader)
     pthread_mutex_unlock(&uploader->lock);
     for (int i = 0; i < uploader->thread_count; i++)
         pthread_join(uploader->threads[i], NULL);
+    atomic_store(&uploader->stop_check, true);
     uv_close((uv_handle_t *)&uploader->timer, on_handle_closed);
     uv_close((uv_handle_t *)&uploader->wake, on_handle_closed);
 }

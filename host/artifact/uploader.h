@@ -21,6 +21,10 @@ struct upload;
 /* Returns NULL with error set where the settings can't work. No other thread may run yet that uses libcurl. */
 struct uploader *uploader_new(uv_loop_t *loop, const struct config_s3 *config, struct error *error);
 
+/* Asks the bucket in the background, so that the log and uploader_stats() name a mistake before a job meets it. Once;
+ * takes NULL. */
+void uploader_check(struct uploader *uploader);
+
 /* error: NULL where all files are in the bucket, else why not; its code is "stopped" after upload_stop(). */
 typedef void (*uploader_finished)(void *client, const struct error *error);
 

@@ -285,6 +285,7 @@ static void report(const struct host *host, int64_t began_ns)
         log_write(LOG_LEVEL_ERROR, "plugin", NULL, "%s", catalog->failures[i].error.message);
     if (!host->config->webhook.secret[0])
         log_write(LOG_LEVEL_WARNING, "delivery", NULL, "callbacks go unsigned: set [webhook] secret");
+    uploader_check(host->uploader);
     log_write(LOG_LEVEL_INFO, "host", NULL, "ready at http://%s after %.0f ms: %zu plugins, %zu routes",
               host->address, (double)(clock_monotonic_ns() - began_ns) / 1e6, catalog->plugin_count,
               catalog->route_count);

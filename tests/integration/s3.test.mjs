@@ -159,6 +159,7 @@ test('a large file goes up in parts', async t => {
 test('a wrong secret fails the job with the mend, and the job runs again once it is right', async t => {
   const wrong = 'wJalrXUtnFEMI-wrong-secret';
   const first = await startWithBucket(t, { s3: { secret_key: wrong } });
+  await until(async () => (await first.get('/readyz')).json.missing.some(line => line.startsWith('s3: ')), 'the check at the start');
   const job = await first.runJob({ jobId: 'wrong secret', ...leave(['x.txt', 20 * MB]) });
   assertFailed(job, 's3_secret', /SignatureDoesNotMatch.*mend \[s3\] secret_key/);
   const ready = await first.get('/readyz');
@@ -182,6 +183,41 @@ test('a missing bucket, missing rights and a wrong region are named', async t =>
   assertFailed(await denied.runJob({ jobId: 'denied', ...leave(['x.bin', 6 * MB]) }), 's3_denied', /AccessDenied.*s3:PutObject/);
   const elsewhere = await startWithBucket(t, { s3: { region: 'eu-central-1' } });
   assertFailed(await elsewhere.runJob({ jobId: 'region', ...leave(['x.bin', 100]) }), 's3_region', /AuthorizationHeaderMalformed.*set \[s3\] region/);
+});
+
+test('exportd check asks the bucket', async t => {
+  const check = more => {
+    const folder = temporaryFolder(t);
+    const done = run(['check', '-c', confFolder(folder, withBucket({ s3: more }).conf)], {
+      env: { EXPORTD_HOST_PLUGINS: pluginFolder(folder, ['misbehave']), EXPORTD_HOST_STATE: join(folder, 'state') },
+    });
+    return { code: done.code, text: done.stdout + done.stderr };
+  };
+  const right = check({});
+  assert.equal(right.code, 0, right.text);
+  for (const [more, message] of [
+    [{ secret_key: 'wrong' }, /mend \[s3\] secret_key/],
+    [{ bucket: 'no-such-bucket' }, /NoSuchBucket/],
+    [{ access_key: readerKey, secret_key: readerSecret }, /AccessDenied/],
+    [{ endpoint: 'http://127.0.0.1:1' }, /connect/i],
+  ]) {
+    const wrong = check(more);
+    assert.equal(wrong.code, 1, wrong.text);
+    assert.match(wrong.text, message);
+    assert.doesNotMatch(wrong.text, /sesame|Signature=/);
+  }
+});
+
+test('keys that may upload and not list are no mistake', async t => {
+  const relay = await startRelay(t, swift.endpoint, (seen, request, response) => {
+    if (!seen.url.includes('list-type=')) return undefined;
+    response.writeHead(403, { 'content-type': 'application/xml' }).end('<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>');
+    return 'answered';
+  });
+  const host = await startWithBucket(t, { s3: { endpoint: relay.endpoint } });
+  await until(() => relay.seen.some(seen => seen.method === 'DELETE' && seen.status === 404), 'the second question');
+  await host.stop();
+  assert.doesNotMatch(host.log, /artifacts can't be uploaded/);
 });
 
 test('a bucket without keys is refused at the start', async t => {

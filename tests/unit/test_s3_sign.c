@@ -191,6 +191,20 @@ static void an_answer_cannot_put_secrets_or_escapes_into_an_error(void **state)
     assert_non_null(strstr(error.message, "no <way> &c"));
 }
 
+static void no_file_has_more_than_ten_thousand_parts(void **state)
+{
+    (void)state;
+    const int64_t mib = 1 << 20, least = 5 * mib;
+    static const int64_t sizes[] = {1, 5242880, 5242881, 52428800000, 52428800001, 1099511627776, 5497558138880};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int64_t part = s3_part_bytes(least, sizes[i]);
+        assert_true(part >= least && part % mib == 0);
+        assert_true((sizes[i] + part - 1) / part <= 10000);
+        assert_true(part == least ||
+                    (sizes[i] + part - mib - 1) / (part - mib) > 10000); /* and no larger than need be */
+    }
+}
+
 int main(void)
 {
     if (sodium_init() < 0)
@@ -204,6 +218,7 @@ int main(void)
         cmocka_unit_test(settings_that_cannot_work_are_named),
         cmocka_unit_test(an_answer_says_what_is_wrong_and_whether_to_try_again),
         cmocka_unit_test(an_answer_cannot_put_secrets_or_escapes_into_an_error),
+        cmocka_unit_test(no_file_has_more_than_ten_thousand_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
