@@ -10,6 +10,7 @@
 
 #define SECOND_NS 1000000000LL
 #define TICK_MS 1000
+#define CLOSING_TICK_MS 5
 #define SETUP_AGAIN_NS (3 * SECOND_NS)
 #define SILENCE_NS (10 * SECOND_NS) /* then the server is asked whether it lives */
 
@@ -232,8 +233,8 @@ void nats_door_check_closed(struct nats_door *door)
 {
     if (!door->closing || door->open_handles > 0)
         return;
-    bool over = clock_monotonic_ns() >= door->close_by_ns || !door->publisher.open;
-    if (!door->link_closing && (over || publisher_is_idle(door))) {
+    bool over = clock_monotonic_ns() >= door->close_by_ns || !door->connected;
+    if (!door->link_closing && (over || (publisher_is_idle(door) && requests_are_drained(door)))) {
         door->link_closing = true;
         nats_link_close(&door->link);
     }
@@ -254,6 +255,7 @@ void nats_door_close(struct nats_door *door, void (*on_closed)(void *client), vo
     door->on_closed = on_closed;
     door->closed_client = client;
     door->close_by_ns = clock_monotonic_ns() + door->config->timeout_ms * 1000000;
+    uv_timer_start(&door->tick, on_tick, CLOSING_TICK_MS, CLOSING_TICK_MS);
     nats_link_wake(&door->link);
     nats_door_check_closed(door);
 }

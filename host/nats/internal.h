@@ -137,6 +137,7 @@ void requests_read(struct nats_door *door);
 void requests_before_poll(struct nats_door *door);
 void requests_tick(struct nats_door *door, int64_t now_ns);
 void requests_drain(struct nats_door *door);
+bool requests_are_drained(const struct nats_door *door);
 void requests_free(struct nats_door *door);
 
 /* publisher.c */

@@ -233,6 +233,8 @@ static void release(struct nats_link *link, const char *why)
     stop_polling(link);
     uv_prepare_stop(&link->before_poll);
     nats_door_down(link->door, text);
+    if (link->write_wanted) /* acknowledgements of the last turn; cnats would wait for an answer to what is left */
+        natsConnection_ProcessWriteEvent(link->connection);
     link->connection = NULL;
     link->write_wanted = false;
     pthread_mutex_lock(&link->mutex);
@@ -379,8 +381,6 @@ void nats_link_close(struct nats_link *link)
     link->stopping = true;
     pthread_cond_signal(&link->condition);
     pthread_mutex_unlock(&link->mutex);
-    if (link->connection && link->write_wanted)
-        natsConnection_ProcessWriteEvent(link->connection); /* acknowledgements of the last turn */
     release(link, "the host stops");
     if (!link->thread_runs)
         nats_door_link_closed(link->door);

@@ -421,6 +421,17 @@ void requests_drain(struct nats_door *door)
         requests_read(door);
 }
 
+bool requests_are_drained(const struct nats_door *door)
+{
+    const struct nats_requests *requests = &door->requests;
+    for (int i = 0; i < requests->inlet_count; i++) {
+        natsSubscription *subscription = requests->inlets[i].subscription;
+        if (subscription && natsSubscription_DrainCompletionStatus(subscription) == NATS_ILLEGAL_STATE)
+            return false;
+    }
+    return true;
+}
+
 void requests_free(struct nats_door *door)
 {
     requests_close(door);
