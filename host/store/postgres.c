@@ -246,10 +246,14 @@ static int run_with_tries(struct postgres *store, struct store_op *first, struct
     }
 }
 
-static bool is_refused_value(const struct postgres *store)
+/* 22, 23: a value; 54: too much of it; 42: the statement itself. Not the connection, nor want of room. */
+static bool is_one_operations_fault(const struct postgres *store)
 {
-    return strncmp(store->sqlstate, "22", 2) == 0 || strncmp(store->sqlstate, "23", 2) == 0 ||
-           strncmp(store->sqlstate, "54", 2) == 0;
+    static const char *const classes[] = {"22", "23", "42", "54"};
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (strncmp(store->sqlstate, classes[i], 2) == 0)
+            return true;
+    return false;
 }
 
 static int engine_run(struct store_engine *engine, struct store_op *first, struct error *error)
@@ -257,7 +261,7 @@ static int engine_run(struct store_engine *engine, struct store_op *first, struc
     struct postgres *store = (struct postgres *)engine;
     if (run_with_tries(store, first, error) == 0)
         return 0;
-    if (!is_refused_value(store) || !first->next)
+    if (!is_one_operations_fault(store) || !first->next)
         return -1;
     error_clear(error);
     for (struct store_op *op = first; op; op = op->next) {

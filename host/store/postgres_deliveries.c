@@ -113,8 +113,12 @@ void postgres_delivery_list(struct postgres *store, struct store_op *op)
     else
         postgres_add_number(&parameters, op->delivery_list.state);
     postgres_add_number(&parameters, op->delivery_list.limit);
-    postgres_send(store, op->delivery_list.job_id ? PG_DELIVERY_OF_JOB : PG_DELIVERY_LIST, &parameters, read_listed,
-                  op);
+    bool posted = op->delivery_list.state == STORE_DELIVERY_WAITING || op->delivery_list.state == STORE_DELIVERY_DEAD;
+    postgres_send(store,
+                  op->delivery_list.job_id ? PG_DELIVERY_OF_JOB
+                  : posted                 ? PG_DELIVERY_POSTED
+                                           : PG_DELIVERY_LIST,
+                  &parameters, read_listed, op);
 }
 
 static void read_retried(struct postgres *store, const PGresult *result, void *client)

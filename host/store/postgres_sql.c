@@ -14,9 +14,20 @@
     " coalesce(q.started_at, j.started_at) AS started_at, j.finished_at, j.callback_url, j.result, j.error_code,"    \
     " j.error_message, j.body_hash, j.door, j.origin"
 
+/* d: exportd.deliveries, o: exportd.outbox or nulls. */
 #define DELIVERY_COLUMNS                                                                                             \
-    "sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error, channel,"     \
-    " job_sequence"
+    "d.sequence, d.id, d.job_id, d.target, d.body, CASE WHEN o.dead THEN 2 WHEN o.sequence IS NULL THEN 1 ELSE 0 "   \
+    "END,"                                                                                                           \
+    " coalesce(o.attempts, d.attempts), d.created_at, coalesce(o.next_at, 0), d.give_up_at,"                         \
+    " coalesce(o.last_error, d.last_error), d.channel, d.job_sequence"
+
+/* Both tables from a list that has the columns of d and, with SELECT before it, sequence and job_sequence. */
+#define SEND                                                                                                         \
+    " recorded AS (INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body,"       \
+    " created_at, give_up_at) SELECT sequence, id, job_sequence, job_id, channel, target, body, created_at,"         \
+    " give_up_at FROM sent),"                                                                                        \
+    " posted AS (INSERT INTO exportd.outbox (sequence, id, channel, next_at) SELECT sequence, id, channel, next_at"  \
+    " FROM sent)"
 
 #define LEASE_END(milliseconds) "now() + " milliseconds "::bigint * interval '1 ms'"
 
@@ -38,7 +49,9 @@
     " CASE WHEN lease > 0 THEN " LEASE_END(                                                                          \
         "$18") " END, CASE WHEN lease > 0 THEN $19::text END, claim,"                                                \
                " CASE WHEN lease > 0 THEN created_at ELSE 0 END, created_at"                                         \
-               " FROM u WHERE state = 0 AND sequence IN (SELECT sequence FROM new))"
+               " FROM u WHERE state = 0 AND sequence IN (SELECT sequence FROM new)),"                                \
+               " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM u WHERE state <> 0" \
+               " AND sequence IN (SELECT sequence FROM new))"
 
 #define SUBMITTED " SELECT u.n, u.sequence, u.lease FROM u JOIN new USING (sequence)"
 
@@ -63,12 +76,13 @@
     " lease = gone.lease, host = $19::text, started_at = gone.started_at, finished_at = gone.finished_at,"           \
     " result = gone.result, error_code = gone.error_code, error_message = gone.error_message FROM gone"              \
     " WHERE j.sequence = gone.sequence RETURNING gone.n, j.id, j.door),"                                             \
-    " sent AS (INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body,"           \
-    " created_at, next_at, give_up_at) SELECT nextval('exportd.deliveries_sequence'), d.id, gone.sequence,"          \
-    " d.job_id, d.channel, d.target, d.body, d.created_at, d.next_at, d.give_up_at"                                  \
-    " FROM unnest($10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[], $16::bigint[],"  \
+    " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM gone),"                        \
+    " sent AS MATERIALIZED (SELECT nextval('exportd.deliveries_sequence') AS sequence, gone.sequence AS "            \
+    "job_sequence,"                                                                                                  \
+    " d.* FROM unnest($10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[], "            \
+    "$16::bigint[],"                                                                                                 \
     " $17::bigint[], $18::bigint[]) AS d(owner, id, job_id, channel, target, body, created_at, next_at,"             \
-    " give_up_at) JOIN gone ON gone.n = d.owner RETURNING sequence, id)"
+    " give_up_at) JOIN gone ON gone.n = d.owner)," SEND
 
 #define FINISHED " SELECT n, NULL::bigint, NULL::text FROM done UNION ALL SELECT NULL, sequence, id FROM sent"
 
@@ -81,7 +95,9 @@
     " FROM done JOIN gone USING (n) WHERE e.id = " EXPORT_ID("done") ")"
 
 #define RETRY                                                                                                        \
-    "WITH again AS (UPDATE exportd.jobs SET state = 0, attempts = 0, losses = 0, started_at = 0, finished_at = 0,"   \
+    "WITH over AS (DELETE FROM exportd.finished f USING exportd.jobs j WHERE j.id = $1::text AND j.state IN (3, 4)"  \
+    " AND f.state = j.state AND f.finished_at = j.finished_at AND f.sequence = j.sequence),"                         \
+    " again AS (UPDATE exportd.jobs SET state = 0, attempts = 0, losses = 0, started_at = 0, finished_at = 0,"       \
     " result = NULL, error_code = NULL, error_message = NULL, task = coalesce($2::text, task),"                      \
     " route = coalesce($3::text, route), max_attempts = coalesce(nullif($4::bigint, 0), max_attempts),"              \
     " data = coalesce($5::text, data) WHERE id = $1::text AND state IN (3, 4)"                                       \
@@ -96,14 +112,13 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_REQUESTED SUBMITTED,
     /* Where the dead letter has just been inserted; not where another job of the same id was there. */
     [PG_DEAD_DELIVERIES] =
-        "INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body, created_at,"
-        " next_at, give_up_at) SELECT nextval('exportd.deliveries_sequence'), d.id, j.sequence, d.job_id, d.channel,"
-        " d.target, d.body, d.created_at, d.next_at, d.give_up_at FROM exportd.jobs j,"
+        "WITH sent AS MATERIALIZED (SELECT nextval('exportd.deliveries_sequence') AS sequence,"
+        " j.sequence AS job_sequence, d.* FROM exportd.jobs j,"
         " unnest($3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::bigint[],"
         " $10::bigint[], $11::bigint[]) AS d(owner, id, job_id, channel, target, body, created_at, next_at,"
         " give_up_at) WHERE j.id = $1::text AND j.body_hash = decode($2::text, 'hex') AND j.state = 3"
-        " AND NOT EXISTS (SELECT 1 FROM exportd.deliveries o WHERE o.job_sequence = j.sequence)"
-        " RETURNING sequence, id",
+        " AND NOT EXISTS (SELECT 1 FROM exportd.deliveries o WHERE o.job_sequence = j.sequence))," SEND
+        " SELECT sequence, id FROM sent",
     [PG_GET] = "SELECT " JOB_COLUMNS ", j.data FROM exportd.jobs j LEFT JOIN exportd.queue q"
                " ON q.sequence = j.sequence WHERE j.id = $1::text",
     /* Held until the commit, so that two hosts don't fill the same room. */
@@ -148,11 +163,12 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                      " AND ($2::text IS NULL OR q.route = $2::text) ORDER BY q.sequence DESC LIMIT $3::bigint",
     /* The last to end come first; a page goes on behind the place that the job $1 has in that order. */
     [PG_LIST_FINISHED] =
-        "SELECT " JOB_COLUMNS " FROM exportd.jobs j LEFT JOIN exportd.queue q ON q.sequence = j.sequence"
-        " WHERE j.state = $4::bigint AND j.state >= 2 AND ($2::text IS NULL OR j.route = $2::text)"
-        " AND (j.finished_at, j.sequence) < (CASE WHEN $1::bigint = 9223372036854775807 THEN $1::bigint"
+        "SELECT " JOB_COLUMNS " FROM exportd.finished f JOIN exportd.jobs j ON j.sequence = f.sequence"
+        " LEFT JOIN exportd.queue q ON q.sequence = j.sequence"
+        " WHERE f.state = $4::bigint AND ($2::text IS NULL OR j.route = $2::text)"
+        " AND (f.finished_at, f.sequence) < (CASE WHEN $1::bigint = 9223372036854775807 THEN $1::bigint"
         " ELSE coalesce((SELECT c.finished_at FROM exportd.jobs c WHERE c.sequence = $1::bigint), 0) END,"
-        " $1::bigint) ORDER BY j.finished_at DESC, j.sequence DESC LIMIT $3::bigint",
+        " $1::bigint) ORDER BY f.finished_at DESC, f.sequence DESC LIMIT $3::bigint",
     [PG_RENEW] =
         "UPDATE exportd.queue SET lease_until = " LEASE_END("$2") " WHERE lease = ANY ($1::bigint[])"
                                                                   " AND lease > 0 AND lease_until < " LEASE_END("$3"),
@@ -170,8 +186,8 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
         "SELECT (SELECT min(run_at) FROM exportd.queue WHERE lease = 0 AND run_at > 0),"
         " (SELECT created_at FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route, priority DESC,"
         " sequence LIMIT 1),"
-        " (SELECT min(next_at) FROM exportd.deliveries WHERE state = 0 AND channel = 0),"
-        " (SELECT min(next_at) FROM exportd.deliveries WHERE state = 0 AND channel = 1)",
+        " (SELECT min(next_at) FROM exportd.outbox WHERE NOT dead AND channel = 0),"
+        " (SELECT min(next_at) FROM exportd.outbox WHERE NOT dead AND channel = 1)",
     [PG_ROUTES] =
         "WITH RECURSIVE r AS ((SELECT route FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route LIMIT 1)"
         " UNION ALL SELECT (SELECT q.route FROM exportd.queue q WHERE q.lease = 0 AND q.run_at = 0"
@@ -180,32 +196,50 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_CANCELLED] = "SELECT lease FROM exportd.queue WHERE lease > 0 AND cancel_requested AND host = $1::text",
     /* Not while its callback is still to arrive. A host removes what it ran, for it has the artifacts; what it leaves
      * for a day, because it is gone, any other does. */
-    [PG_PRUNE] = "WITH old AS (SELECT sequence FROM exportd.jobs j WHERE j.state = $1::bigint AND j.state >= 2"
-                 " AND j.finished_at < $2::bigint AND (j.host = $3::text OR j.host IS NULL"
-                 " OR j.finished_at < $2::bigint - 86400000) AND NOT EXISTS (SELECT 1 FROM exportd.deliveries d"
-                 " WHERE d.job_sequence = j.sequence AND d.state = 0) ORDER BY j.finished_at LIMIT 500"
-                 " FOR UPDATE SKIP LOCKED),"
-                 " gone AS (DELETE FROM exportd.deliveries d USING old WHERE d.job_sequence = old.sequence)"
-                 " DELETE FROM exportd.jobs j USING old WHERE j.sequence = old.sequence RETURNING j.sequence, j.id",
+    [PG_PRUNE] =
+        "WITH old AS MATERIALIZED (SELECT f.state, f.finished_at, f.sequence, j.id FROM exportd.finished f"
+        " JOIN exportd.jobs j ON j.sequence = f.sequence WHERE f.state = $1::bigint AND f.finished_at < $2::bigint"
+        " AND (j.host = $3::text OR j.host IS NULL OR f.finished_at < $2::bigint - 86400000) AND NOT EXISTS"
+        " (SELECT 1 FROM exportd.deliveries d JOIN exportd.outbox o ON o.sequence = d.sequence"
+        " WHERE d.job_sequence = f.sequence AND NOT o.dead) ORDER BY f.finished_at LIMIT 500"
+        " FOR UPDATE OF f SKIP LOCKED),"
+        " told AS (DELETE FROM exportd.deliveries d USING old WHERE d.job_sequence = old.sequence"
+        " RETURNING d.sequence),"
+        " dead AS (DELETE FROM exportd.outbox o USING told WHERE o.sequence = told.sequence),"
+        " ended AS (DELETE FROM exportd.finished f USING old WHERE f.state = old.state"
+        " AND f.finished_at = old.finished_at AND f.sequence = old.sequence)"
+        " DELETE FROM exportd.jobs j USING old WHERE j.sequence = old.sequence RETURNING j.sequence, j.id",
     [PG_COUNT] = "SELECT count(*) FROM exportd.queue WHERE lease = 0",
     [PG_NOTIFY] = "SELECT pg_notify('exportd', $1::text)",
     [PG_DELIVERY_TAKE] =
-        "WITH due AS MATERIALIZED (SELECT sequence FROM exportd.deliveries WHERE state = 0 AND channel = $1::bigint"
-        " AND next_at <= $2::bigint ORDER BY next_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED)"
-        " UPDATE exportd.deliveries o SET next_at = $4::bigint FROM due WHERE o.sequence = due.sequence"
-        " RETURNING o.sequence, o.id, o.job_id, o.target, o.body, o.state, o.attempts, o.created_at, o.next_at,"
-        " o.give_up_at, o.last_error, o.channel, o.job_sequence",
-    /* What another host has brought to its end meanwhile stays so. */
+        "WITH due AS MATERIALIZED (SELECT sequence FROM exportd.outbox WHERE NOT dead AND channel = $1::bigint"
+        " AND next_at <= $2::bigint ORDER BY next_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED),"
+        " o AS (UPDATE exportd.outbox o SET next_at = $4::bigint FROM due WHERE o.sequence = due.sequence"
+        " RETURNING o.*)"
+        " SELECT " DELIVERY_COLUMNS " FROM o JOIN exportd.deliveries d ON d.id = o.id",
+    /* One that arrived leaves the outbox. What another host has brought to its end meanwhile stays so. */
     [PG_DELIVERY_RESULT] =
-        "UPDATE exportd.deliveries d SET state = r.state, attempts = r.attempts, next_at = r.next_at,"
-        " last_error = r.last_error FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])"
-        " AS r(sequence, state, attempts, next_at, last_error) WHERE d.sequence = r.sequence AND d.state = 0",
+        "WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])"
+        " AS r(sequence, state, attempts, next_at, last_error)),"
+        " arrived AS (DELETE FROM exportd.outbox o USING r WHERE o.sequence = r.sequence AND r.state = 1"
+        " RETURNING o.id, r.attempts, o.last_error),"
+        " noted AS (UPDATE exportd.deliveries d SET attempts = arrived.attempts, last_error = arrived.last_error"
+        " FROM arrived WHERE d.id = arrived.id AND arrived.attempts <> 1)"
+        " UPDATE exportd.outbox o SET dead = r.state = 2, attempts = r.attempts, next_at = r.next_at,"
+        " last_error = r.last_error FROM r WHERE o.sequence = r.sequence AND r.state <> 1",
     [PG_DELIVERY_LIST] =
-        "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries WHERE ($1::bigint < 0 OR state = $1::bigint)"
-        " ORDER BY sequence DESC LIMIT $2::bigint",
+        "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries d LEFT JOIN exportd.outbox o ON o.sequence = d.sequence"
+        " WHERE $1::bigint < 0 OR o.sequence IS NULL ORDER BY d.job_sequence DESC LIMIT $2::bigint",
+    [PG_DELIVERY_POSTED] =
+        "SELECT " DELIVERY_COLUMNS " FROM exportd.outbox o JOIN exportd.deliveries d ON d.id = o.id"
+        " WHERE o.dead = ($1::bigint = 2) ORDER BY o.sequence DESC LIMIT $2::bigint",
     [PG_DELIVERY_OF_JOB] =
-        "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries WHERE job_sequence ="
-        " (SELECT sequence FROM exportd.jobs WHERE id = $1::text) ORDER BY sequence DESC LIMIT $2::bigint",
+        "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries d LEFT JOIN exportd.outbox o ON o.sequence = d.sequence"
+        " WHERE d.job_sequence = (SELECT sequence FROM exportd.jobs WHERE id = $1::text) ORDER BY d.sequence DESC"
+        " LIMIT $2::bigint",
     [PG_DELIVERY_RETRY] =
-        "UPDATE exportd.deliveries SET state = 0, next_at = $2::bigint, give_up_at = $3::bigint WHERE id = $1::text",
+        "WITH d AS (UPDATE exportd.deliveries SET give_up_at = $3::bigint WHERE id = $1::text"
+        " RETURNING sequence, id, channel)"
+        " INSERT INTO exportd.outbox AS o (sequence, id, channel, next_at) SELECT sequence, id, channel, $2::bigint"
+        " FROM d ON CONFLICT (sequence) DO UPDATE SET dead = false, next_at = excluded.next_at",
 };

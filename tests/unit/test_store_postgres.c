@@ -344,8 +344,10 @@ static void a_step_of_the_schema_brings_the_old_one_up(void **state)
         " '{}', 0), (2, 'over', 'noop', 'noop', 2, 0, 5, 1000, decode(repeat('6f', 32), 'hex'), '{}', 2000);"
         "INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, attempts, started_at, created_at)"
         " VALUES (1, 'noop', 0, 0, 0, 0, 0, 1000);"
-        "INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, target, body, created_at, next_at,"
-        " give_up_at) VALUES (1, 'msg_1', 2, 'over', 'http://example.org/', '{}', 2000, 2000, 9000000000000);"
+        "INSERT INTO exportd.finished VALUES (2, 2000, 2);"
+        "INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, target, body, created_at, give_up_at)"
+        " VALUES (1, 'msg_1', 2, 'over', 'http://example.org/', '{}', 2000, 9000000000000);"
+        "INSERT INTO exportd.outbox (sequence, id, next_at) VALUES (1, 'msg_1', 2000);"
         "SELECT setval('exportd.jobs_sequence', 2), setval('exportd.deliveries_sequence', 1)");
     open_store(fixture);
     assert_string_equal(ask("SELECT version FROM exportd.version"), "2");
@@ -422,7 +424,7 @@ static void two_hosts_migrate_one_database_at_once(void **state)
     struct fixture *fixture = *state;
     close_store(fixture);
     empty_database();
-    struct error errors[2] = {{0}, {0}};
+    struct error errors[2] = {{{0}, false, {0}}, {{0}, false, {0}}};
     PGconn *one = postgres_connect(getenv("EXPORTD_TEST_DATABASE"), 5000, &errors[0]);
     PGconn *two = postgres_connect(getenv("EXPORTD_TEST_DATABASE"), 5000, &errors[1]);
     assert_non_null(one);
