@@ -36,13 +36,13 @@ function folderFor(t, user) {
   return { folder, as };
 }
 
-const answers = port => new Promise(done => {
+export const answers = port => new Promise(done => {
   const socket = net.connect(port, '127.0.0.1');
   socket.once('connect', () => { socket.destroy(); done(true); });
   socket.once('error', () => done(false));
 });
 
-class Server {
+export class Server {
   constructor(t, user) {
     Object.assign(this, folderFor(t, user));
     this.log = '';
