@@ -103,6 +103,8 @@ void nats_door_setup(struct nats_door *door, const struct nats_setup *setup)
         publisher_open(door, setup);
     if (setup->requests_known && !open && !door->requests.draining)
         requests_open(door, setup);
+    if (setup->requests_known)
+        requests_resume(door);
 }
 
 void nats_door_read(struct nats_door *door)

@@ -117,6 +117,8 @@ struct nats_inlet {
     int64_t held;            /* received and not yet on disk */
     int64_t good_until_ns;   /* no pull lasts longer */
     int64_t paused_until_ns; /* no pull before */
+    bool beats;              /* the server tells of pulls that wait */
+    int64_t heard_ns;
 };
 
 struct nats_requests {
@@ -124,7 +126,9 @@ struct nats_requests {
     int inlet_count;
     bool open, draining;
     bool starved;              /* messages may lie in cnats' own queue */
-    bool stuck;                /* the store takes none at the moment */
+    bool stuck;                /* the store takes none at the moment, which was said */
+    bool suspended;            /* nothing is pulled until the server was looked at again */
+    int64_t kept_ns;           /* when the store last took none */
     struct request_list later; /* the store couldn't take them */
     int64_t held;
     int64_t retry_at_ns;
@@ -132,7 +136,8 @@ struct nats_requests {
 };
 
 void requests_open(struct nats_door *door, const struct nats_setup *setup);
-void requests_close(struct nats_door *door); /* the connection is gone */
+void requests_resume(struct nats_door *door); /* the server was looked at again */
+void requests_close(struct nats_door *door);  /* the connection is gone */
 void requests_read(struct nats_door *door);
 void requests_before_poll(struct nats_door *door);
 void requests_tick(struct nats_door *door, int64_t now_ns);

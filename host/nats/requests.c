@@ -16,6 +16,8 @@
 
 #define SECOND_NS 1000000000LL
 #define PULL_LASTS_NS (30 * SECOND_NS)
+#define HEARTBEAT_NS (5 * SECOND_NS)
+#define QUIET_NS (10 * SECOND_NS) /* then the store's trouble is over */
 #define RETRY_NS SECOND_NS
 #define ACK "+ACK"
 #define NAK "-NAK"
@@ -55,7 +57,6 @@ static void end(struct request *request, const char *text)
 {
     struct nats_door *door = request->door;
     reply(door, request->message, text);
-    door->requests.stuck = false;
     request->inlet->held--;
     door->requests.held--;
     natsMsg_Destroy(request->message);
@@ -70,8 +71,9 @@ static void keep(struct request *request, const char *why)
         end(request, NAK);
         return;
     }
+    requests->kept_ns = clock_monotonic_ns();
     if (!requests->later.first)
-        requests->retry_at_ns = clock_monotonic_ns() + RETRY_NS;
+        requests->retry_at_ns = requests->kept_ns + RETRY_NS;
     if (!requests->stuck)
         log_write(LOG_LEVEL_WARNING, "nats", NULL, "requests wait until the store takes them: %s", why);
     requests->stuck = true;
@@ -216,24 +218,36 @@ static int64_t left_of(const struct nats_inlet *inlet, natsMsg *message)
     return 0;
 }
 
-/* The end of a pull without a message. 404 and 408: there was nothing, so it is asked again; anything else is
- * trouble, and the server is left in peace for a while. */
+/* What was asked for doesn't come. The stream or the consumer may be gone: nothing is pulled before both were looked
+ * at, for a pull from a consumer that isn't there has no answer. */
+static void suspend(struct nats_inlet *inlet)
+{
+    inlet->credit = 0;
+    inlet->pull_count = 0;
+    inlet->door->requests.suspended = true;
+    if (!inlet->door->setup_at_ns)
+        inlet->door->setup_at_ns = clock_monotonic_ns() + SECOND_NS;
+}
+
+/* A pull ends without a message, or lives (100). 404 and 408: there was nothing, so it is asked again; anything else
+ * is trouble, and the server is left in peace for a while. */
 static void heed_status(struct nats_inlet *inlet, natsMsg *message, const char *status)
 {
     const char *description = NULL;
+    if (strcmp(status, "100") == 0) {
+        inlet->beats = true;
+        return;
+    }
     natsMsgHeader_Get(message, "Description", &description);
     use_credit(inlet, left_of(inlet, message));
-    if (strcmp(status, "408") == 0 || strcmp(status, "100") == 0)
+    if (strcmp(status, "408") == 0)
         return;
     inlet->paused_until_ns = clock_monotonic_ns() + SECOND_NS;
     if (strcmp(status, "404") == 0)
         return;
     log_write(LOG_LEVEL_WARNING, "nats", NULL, "the server ends a pull from %s: %s %s", inlet->source.stream, status,
               description ? description : "");
-    inlet->credit = 0;
-    inlet->pull_count = 0;
-    if (!inlet->door->setup_at_ns) /* the stream or the consumer may be gone */
-        inlet->door->setup_at_ns = inlet->paused_until_ns;
+    suspend(inlet);
 }
 
 static bool is_request(natsMsg *message)
@@ -245,6 +259,7 @@ static bool is_request(natsMsg *message)
 static void take(struct nats_inlet *inlet, natsMsg *message)
 {
     const char *status = NULL;
+    inlet->heard_ns = inlet->door->heard_ns;
     if (!inlet->inbox[0] || is_request(message)) {
         use_credit(inlet, 1);
         receive(inlet, message);
@@ -293,14 +308,16 @@ void requests_read(struct nats_door *door)
 static void pull(struct nats_inlet *inlet, int64_t count, int64_t now_ns)
 {
     struct nats_door *door = inlet->door;
-    char reply_subject[NATS_INBOX_MAX + 32], body[96];
+    char reply_subject[NATS_INBOX_MAX + 32], body[128];
     uint64_t number = ++door->requests.pulls;
     snprintf(reply_subject, sizeof reply_subject, "%s.%" PRIu64, inlet->inbox, number);
-    int length = snprintf(body, sizeof body, "{\"batch\":%" PRId64 ",\"expires\":%lld}", count, PULL_LASTS_NS);
+    int length = snprintf(body, sizeof body, "{\"batch\":%" PRId64 ",\"expires\":%lld,\"idle_heartbeat\":%lld}",
+                          count, PULL_LASTS_NS, HEARTBEAT_NS);
     if (natsConnection_PublishRequest(door->link.connection, inlet->subject, reply_subject, body, length) != NATS_OK)
         return;
     inlet->pulls[inlet->pull_count++] = (struct pull){.number = number, .left = count};
     inlet->credit += count;
+    inlet->heard_ns = now_ns;
     inlet->good_until_ns = now_ns + PULL_LASTS_NS + door->config->timeout_ms * 1000000;
 }
 
@@ -317,7 +334,7 @@ static void pull_if_needed(struct nats_inlet *inlet, int64_t now_ns)
 void requests_before_poll(struct nats_door *door)
 {
     struct nats_requests *requests = &door->requests;
-    if (!requests->open || requests->draining || requests->later.first)
+    if (!requests->open || requests->draining || requests->suspended || requests->later.first)
         return;
     if (requests->starved)
         requests_read(door);
@@ -342,12 +359,13 @@ void requests_tick(struct nats_door *door, int64_t now_ns)
     struct nats_requests *requests = &door->requests;
     if (requests->later.first && now_ns >= requests->retry_at_ns && !dispatch_is_over(door->options.dispatch))
         retry(requests);
+    if (!requests->later.first && now_ns - requests->kept_ns > QUIET_NS)
+        requests->stuck = false;
     for (int i = 0; i < requests->inlet_count; i++) {
         struct nats_inlet *inlet = &requests->inlets[i];
-        if (inlet->credit > 0 && now_ns > inlet->good_until_ns) {
-            inlet->credit = 0; /* the server's answers were lost on the way */
-            inlet->pull_count = 0;
-        }
+        bool silent = inlet->beats && now_ns - inlet->heard_ns > 3 * HEARTBEAT_NS;
+        if (requests->open && inlet->credit > 0 && (silent || now_ns > inlet->good_until_ns))
+            suspend(inlet);
     }
     nats_link_wake(&door->link);
 }
@@ -389,6 +407,12 @@ void requests_open(struct nats_door *door, const struct nats_setup *setup)
             natsSubscription_SetPendingLimits(inlet->subscription, -1, -1);
     }
     requests->open = true;
+    nats_link_wake(&door->link);
+}
+
+void requests_resume(struct nats_door *door)
+{
+    door->requests.suspended = false;
     nats_link_wake(&door->link);
 }
 
