@@ -11,6 +11,7 @@
 #define SECOND_NS 1000000000LL
 #define TICK_MS 1000
 #define CLOSING_TICK_MS 5
+#define SMALL_BYTES 16384 /* a message that may lie about for a tick */
 #define SETUP_AGAIN_NS (3 * SECOND_NS)
 #define SILENCE_NS (10 * SECOND_NS) /* then the server is asked whether it lives */
 
@@ -139,10 +140,28 @@ static void listen_for_life(struct nats_door *door, int64_t now_ns)
     natsConnection_PublishString(door->link.connection, inbox, "");
 }
 
+static void destroy_discarded(struct nats_door *door)
+{
+    for (int i = 0; i < door->discarded_count; i++)
+        natsMsg_Destroy(door->discarded[i]);
+    door->discarded_count = 0;
+}
+
+/* cnats frees messages on a thread of its own. To wake it costs more than a small job, so they go there together. */
+void nats_door_discard(struct nats_door *door, natsMsg *message)
+{
+    if (!message)
+        return;
+    door->discarded[door->discarded_count++] = message;
+    if (door->discarded_count == NATS_DISCARDED_MAX || natsMsg_GetDataLength(message) > SMALL_BYTES)
+        destroy_discarded(door);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct nats_door *door = timer->data;
     int64_t now_ns = clock_monotonic_ns();
+    destroy_discarded(door);
     requests_tick(door, now_ns);
     publisher_tick(door, now_ns);
     listen_for_life(door, now_ns);
@@ -238,6 +257,7 @@ void nats_door_check_closed(struct nats_door *door)
     bool over = clock_monotonic_ns() >= door->close_by_ns || !door->connected;
     if (!door->link_closing && (over || (publisher_is_idle(door) && requests_are_drained(door)))) {
         door->link_closing = true;
+        destroy_discarded(door);
         nats_link_close(&door->link);
     }
     if (!door->link_closed || door->publisher.pending_ops > 0)

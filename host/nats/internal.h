@@ -15,6 +15,7 @@
 #define NATS_SOURCE_MAX 2
 #define NATS_ANSWER_COUNT 4
 #define NATS_INBOX_MAX 64
+#define NATS_DISCARDED_MAX 128
 #define NATS_QUEUE_GROUP "exportd"
 
 extern const char *const nats_request_subjects[NATS_SOURCE_MAX];
@@ -214,6 +215,8 @@ struct nats_door {
     int64_t heard_ns;    /* when the server said something */
     int64_t asked_ns;    /* and was asked to */
     bool warned;         /* that requests are taken at most once */
+    natsMsg *discarded[NATS_DISCARDED_MAX];
+    int discarded_count;
     bool closing, link_closing, link_closed;
     int64_t close_by_ns;
     int open_handles;
@@ -226,7 +229,8 @@ void nats_door_setup(struct nats_door *door, const struct nats_setup *setup);
 void nats_door_down(struct nats_door *door, const char *why);
 void nats_door_failed(struct nats_door *door, const char *why); /* no connection could be made */
 void nats_door_complaint(struct nats_door *door, const char *text);
-void nats_door_read(struct nats_door *door); /* messages may have come */
+void nats_door_discard(struct nats_door *door, natsMsg *message); /* destroys it, soon */
+void nats_door_read(struct nats_door *door);                      /* messages may have come */
 void nats_door_before_poll(struct nats_door *door);
 void nats_door_link_closed(struct nats_door *door);
 void nats_door_check_closed(struct nats_door *door);

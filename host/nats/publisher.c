@@ -187,7 +187,7 @@ static void publish(struct nats_door *door, struct store_delivery *delivery)
         status = natsMsgHeader_Set(message, "Nats-Msg-Id", delivery->id);
     if (status == NATS_OK)
         status = natsConnection_PublishMsg(door->link.connection, message);
-    natsMsg_Destroy(message);
+    nats_door_discard(door, message);
     if (status != NATS_OK)
         record_failure(door, vacate(publisher, index), natsStatus_GetText(status), false);
     else if (plain)
@@ -368,7 +368,7 @@ void publisher_read(struct nats_door *door)
             on_echo(door, strtoull(token + 5, NULL, 10));
         else if (strcmp(token, "alive") != 0)
             on_pub_ack(door, message, token);
-        natsMsg_Destroy(message);
+        nats_door_discard(door, message);
         nats_link_wake(&door->link);
     }
     nats_door_check_closed(door);

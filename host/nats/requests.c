@@ -59,7 +59,7 @@ static void end(struct request *request, const char *text)
     reply(door, request->message, text);
     request->inlet->held--;
     door->requests.held--;
-    natsMsg_Destroy(request->message);
+    nats_door_discard(request->door, request->message);
     free(request);
     nats_link_wake(&door->link);
 }
@@ -171,7 +171,7 @@ static void receive(struct nats_inlet *inlet, natsMsg *message)
     requests->received++;
     if (requests->draining) {
         reply(door, message, NAK);
-        natsMsg_Destroy(message);
+        nats_door_discard(door, message);
         nats_link_wake(&door->link);
         return;
     }
@@ -267,7 +267,7 @@ static void take(struct nats_inlet *inlet, natsMsg *message)
     }
     if (natsMsg_GetDataLength(message) == 0 && natsMsgHeader_Get(message, "Status", &status) == NATS_OK)
         heed_status(inlet, message, status);
-    natsMsg_Destroy(message);
+    nats_door_discard(inlet->door, message);
 }
 
 /* A queue subscription knows no credit: what is too much stays in cnats' own queue. */

@@ -304,6 +304,20 @@ test('a server that is killed and comes back in mid-run costs nothing but time',
   await until(async () => (await manager.streams.info('EXPORTD')).state.messages === 0, 'the acknowledgements', 2 * patience);
 });
 
+test('a server that falls silent is left, and found again when it speaks', async t => {
+  const server = await startNats(t);
+  const caller = await Caller.connect(t, server.url);
+  const host = await connected(t, at(server, { nats: 'timeout = 500ms\n' }));
+  await caller.answer(caller.request('noop').export_id);
+  server.child.kill('SIGSTOP');
+  await until(async () => /not connected/.test(await missing(host)), 'the end of patience');
+  assert.equal((await host.runJob({ jobId: 'meanwhile', task: 'noop' })).status, 'completed');
+  server.child.kill('SIGCONT');
+  await ready(host);
+  await caller.back();
+  assert.equal((await caller.answer(caller.request('noop').export_id)).subject, 'export.completed');
+});
+
 test('a host starts without a server, and connects when there is one', async t => {
   const server = await startNats(t);
   const caller = await Caller.connect(t, server.url);
@@ -436,6 +450,22 @@ for (const [kind, make] of Object.entries({
       for (const host of [good, bad]) assert.ok(!host.log.includes(secret), host.log);
   });
 }
+
+test('the permissions that docs/nats.md lists are enough', async t => {
+  const text = readFileSync(join(source, 'docs/nats.md'), 'utf8').replaceAll('\n', ' ');
+  const [, publish, subscribe, make] = /needs: publish to (.*?); subscribe to (.*?) \(without.*?publish to (.*?)\.\s*$/.exec(text);
+  const names = part => [...part.matchAll(/`(.*?)`/g)].map(([, name]) => `"${name}"`).join(', ');
+  const conf = more => `authorization { users: [ { user: open, password: open }, { user: exporter, password: tight, permissions: { publish: [${names(publish + more)}], subscribe: [${names(subscribe)}] } } ] }`;
+  const server = await startNats(t, { conf: conf(make) });
+  const caller = await Caller.connect(t, server.url, { user: 'open', pass: 'open' });
+  const host = await connected(t, at(server, { nats: 'user = exporter\npassword = tight\n' }));
+  await caller.answer(caller.request('noop').export_id);
+  await server.restart({ conf: conf('') }); // streams and consumer are there by now
+  await ready(host);
+  await caller.back();
+  await caller.answer(caller.request('noop').export_id);
+  assert.doesNotMatch(host.log, /complains/);
+});
 
 test('a credential file that isn\'t there or holds no seed is refused at the start', async t => {
   const folder = temporaryFolder(t);
