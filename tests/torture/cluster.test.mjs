@@ -9,6 +9,7 @@ import { Postgres, Server, answers, freePort } from '../support/servers.mjs';
 
 const JOBS = Number(process.env.CLUSTER_JOBS ?? (sanitized ? 1500 : 5000));
 const KILLS = 14;
+const AHEAD = 400; // requests that are published and not yet over, at the most
 
 class Nats extends Server {
   constructor(t) { super(t, 'nobody'); }
@@ -87,10 +88,11 @@ test(`three hosts, ${JOBS} jobs, and hosts, NATS and PostgreSQL that die`, { tim
   const client = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true });
   t.after(() => client.close());
   const stream = client.jetstream({ timeout: 1000 });
-  let next = 0, published = 0, again = 0;
+  let next = 0, published = 0, again = 0, ended = 0;
   async function caller() {
     while (next < JOBS) {
       const job = makeJob(next++);
+      await until(() => published - ended < AHEAD, 'room for more requests', 20 * patience); // so that requests come all the time
       for (;;) {
         try {
           await stream.publish('task.request', JSON.stringify(job));
@@ -106,11 +108,14 @@ test(`three hosts, ${JOBS} jobs, and hosts, NATS and PostgreSQL that die`, { tim
   const callers = Promise.all(Array.from({ length: 16 }, caller));
   const finished = async () => {
     try {
-      return Number((await postgres.query('SELECT count(*) AS n FROM exportd.finished'))[0].n);
+      return ended = Number((await postgres.query('SELECT count(*) AS n FROM exportd.finished'))[0].n);
     } catch {
       return -1; // it is away
     }
   };
+
+  const poller = setInterval(finished, 100);
+  t.after(() => clearInterval(poller));
 
   let kills = 0;
   for (let i = 1; i <= KILLS; i++) {
