@@ -33,10 +33,8 @@ int nats_check(const struct config *config, char **report, struct error *error)
         return -1;
     natsStatus status = natsConnection_Connect(&connection, options);
     if (status != NATS_OK) {
-        const char *detail = nats_GetLastError(NULL);
         char *masked = nats_mask(config->nats.url);
-        error_set(error, "nats_away", true, "[nats] url %s: %s", masked,
-                  detail && *detail ? detail : natsStatus_GetText(status));
+        error_set(error, "nats_away", true, "[nats] url %s: %s", masked, nats_reason(status));
         free(masked);
     } else {
         struct nats_setup setup = {0};

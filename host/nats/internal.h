@@ -42,6 +42,8 @@ struct nats_setup {
 /* options.c. NULL with error set. */
 natsOptions *nats_options(const struct config_nats *config, char **further_servers, int further_count,
                           struct error *error);
+/* What cnats says of the last thing that failed on this thread. */
+const char *nats_reason(natsStatus status);
 /* Without user, password and token, however it was given. New string. */
 char *nats_mask(const char *urls);
 

@@ -112,8 +112,7 @@ static natsConnection *try_to_connect(struct nats_link *link, struct error *erro
     natsOptions_SetErrorHandler(options, on_error, link);
     natsStatus status = natsConnection_Connect(&connection, options);
     if (status != NATS_OK) {
-        const char *detail = nats_GetLastError(NULL);
-        error_set(error, "nats_away", true, "%s", detail && *detail ? detail : natsStatus_GetText(status));
+        error_set(error, "nats_away", true, "%s", nats_reason(status));
         connection = NULL;
     }
     natsOptions_Destroy(options);

@@ -12,12 +12,18 @@
 #define SERVERS_MAX 64
 #define IO_BUFFER 65536
 
+const char *nats_reason(natsStatus status)
+{
+    const char *text = nats_GetLastError(NULL);
+    const char *end = text && text[0] == '(' ? strstr(text, "): ") : NULL; /* where in cnats it was */
+    text = end ? end + 3 : text;
+    return text && *text ? text : natsStatus_GetText(status);
+}
+
 static int failed(natsStatus status, const char *what, struct error *error)
 {
-    const char *detail = nats_GetLastError(NULL);
     return status == NATS_OK ? 0
-                             : error_set(error, "nats_settings", false, "[nats] %s: %s", what,
-                                         detail && *detail ? detail : natsStatus_GetText(status));
+                             : error_set(error, "nats_settings", false, "[nats] %s: %s", what, nats_reason(status));
 }
 
 static int check_readable(const char *key, const char *path, struct error *error)

@@ -221,7 +221,7 @@ test('commands ask the running host, in tables and in JSON', async t => {
 
   const { deliveries } = await until(() => { const found = json('deliveries'); return found.deliveries[0].status === 'delivered' && found; }, 'the delivery');
   assert.deepEqual(deliveries.map(delivery => [delivery.jobId, delivery.status, delivery.url]), [['good/1', 'delivered', receiver.url]]);
-  assert.match(table('deliveries'), /^DELIVERY +JOB +STATUS +ATTEMPTS +NEXT +URL +LAST ERROR\nmsg_\S+ +good\/1 +delivered +1 /);
+  assert.match(table('deliveries'), /^DELIVERY +JOB +STATUS +ATTEMPTS +NEXT +TO +LAST ERROR\nmsg_\S+ +good\/1 +delivered +1 /);
   assert.deepEqual(json('deliveries', '--dead').deliveries, []);
 
   assert.match(table('plugins'), /^PLUGIN +VERSION +ROUTES +ENABLED +SUMMARY\nmisbehave +1\.0\.0 .*\nnoop +1\.0\.0 +noop +yes +Does nothing/);
