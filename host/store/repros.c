@@ -61,9 +61,11 @@ static PGconn *connect_to(struct repros *repros, struct error *error)
     PGconn *connection = postgres_connect(store->url, store->timeout_ms, error);
     if (!connection)
         return NULL;
-    /* The query is the operator's: it is planned as he would expect, and may not write. */
-    PQclear(PQexec(connection, "SET enable_seqscan = on; SET enable_mergejoin = on; SET plan_cache_mode = auto; "
-                               "SET default_transaction_read_only = on"));
+    /* The query is the operator's: it finds and plans as in a session of his own, and may not write. */
+    PQclear(
+        PQexec(connection,
+               "RESET search_path; RESET enable_seqscan; RESET enable_mergejoin; RESET plan_cache_mode; RESET jit; "
+               "SET default_transaction_read_only = on"));
     return connection;
 }
 

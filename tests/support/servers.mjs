@@ -46,10 +46,13 @@ export class Server {
   constructor(t, user) {
     Object.assign(this, folderFor(t, user));
     this.log = '';
-    t?.after(async () => {
-      await this.kill();
-      rmSync(this.folder, { recursive: true, force: true });
-    });
+    t?.after(() => this.close());
+  }
+
+  /** For those who use it without a test. */
+  async close() {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   launch(program, args) {
@@ -96,6 +99,12 @@ export class Postgres extends Server {
 
   get url() { return `postgresql://exportd@127.0.0.1:${this.port}/postgres`; }
 
+  /** One of the server's databases: {url, query}. */
+  at(name) {
+    const url = this.url.replace(/postgres$/, name);
+    return { url, query: (text, values) => this.query(text, values, url) };
+  }
+
   /** mode: fast (SIGINT) or immediate (SIGQUIT). */
   stop(mode = 'fast') { return this.signal(mode === 'immediate' ? 'SIGQUIT' : 'SIGINT'); }
 
@@ -104,10 +113,15 @@ export class Postgres extends Server {
     await this.start();
   }
 
+  async close() {
+    await this.stop('immediate'); // it takes its processes and its shared memory along
+    await super.close();
+  }
+
   /** The rows of one statement, over an independent client. */
-  async query(text, values) {
+  async query(text, values, url = this.url) {
     const { default: pg } = await import('pg');
-    const client = new pg.Client({ connectionString: this.url });
+    const client = new pg.Client({ connectionString: url });
     await client.connect();
     try {
       return (await client.query(text, values)).rows;
