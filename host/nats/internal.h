@@ -189,7 +189,7 @@ bool publisher_is_idle(const struct nats_door *door);
 struct told;
 
 struct nats_progress {
-    struct told *by_job;
+    struct told *first;
     uv_timer_t timer;
     int64_t number;
     uint64_t published;

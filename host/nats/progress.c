@@ -7,21 +7,21 @@
 #include "delivery/answer.h"
 #include "nats/internal.h"
 
-#define HASH_NONFATAL_OOM 0
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define SUBJECT "export.progress"
+#define LEAST_TIMER_MS 25
 #define FORGET_NS 60000000000LL /* a job that ended elsewhere, or is silent */
 
+/* One list: there are no more of them than workers, but for those that are silent. */
 struct told {
     char *job_id;
     int attempt;
     int64_t at_ns;
     char *held; /* the newest, too soon to be told; or NULL */
-    UT_hash_handle hh;
+    struct told *next;
 };
 
 static void publish(struct nats_door *door, struct told *told, const char *body)
@@ -51,9 +51,18 @@ static void tell_held(struct nats_door *door, struct told *told)
     told->held = NULL;
 }
 
-static void forget(struct nats_progress *progress, struct told *told)
+static struct told **find(struct nats_progress *progress, const char *job_id)
 {
-    HASH_DEL(progress->by_job, told);
+    struct told **at = &progress->first;
+    while (*at && strcmp((*at)->job_id, job_id) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+static void forget(struct told **at)
+{
+    struct told *told = *at;
+    *at = told->next;
     free(told->job_id);
     free(told->held);
     free(told);
@@ -64,15 +73,15 @@ static void on_timer(uv_timer_t *timer)
     struct nats_door *door = timer->data;
     struct nats_progress *progress = &door->progress;
     int64_t now_ns = clock_monotonic_ns();
-    struct told *told, *next;
-    HASH_ITER(hh, progress->by_job, told, next)
-    {
-        if (told->held && now_ns - told->at_ns >= door->config->progress_every_ms * 1000000)
-            tell_held(door, told);
-        else if (!told->held && now_ns - told->at_ns > FORGET_NS)
-            forget(progress, told);
+    for (struct told **at = &progress->first; *at;) {
+        if ((*at)->held && now_ns - (*at)->at_ns >= door->config->progress_every_ms * 1000000)
+            tell_held(door, *at);
+        if (!(*at)->held && now_ns - (*at)->at_ns > FORGET_NS)
+            forget(at);
+        else
+            at = &(*at)->next;
     }
-    if (!progress->by_job)
+    if (!progress->first)
         uv_timer_stop(timer);
 }
 
@@ -87,17 +96,16 @@ void nats_door_progress(struct nats_door *door, const struct job *job, double fr
     struct nats_progress *progress = &door->progress;
     if (job->door != JOB_DOOR_EXPORT || !door->publisher.open)
         return;
-    struct told *told = NULL;
-    HASH_FIND_STR(progress->by_job, job->id, told);
+    struct told **at = find(progress, job->id);
+    struct told *told = *at;
     bool first = !told;
     if (first) {
-        told = memory_zeroed(1, sizeof *told);
+        *at = told = memory_zeroed(1, sizeof *told);
         told->job_id = memory_text(job->id);
-        HASH_ADD_KEYPTR(hh, progress->by_job, told->job_id, strlen(told->job_id), told);
-        uint64_t every_ms = (uint64_t)door->config->progress_every_ms;
+        uint64_t half_ms = (uint64_t)door->config->progress_every_ms / 2;
+        half_ms = half_ms > LEAST_TIMER_MS ? half_ms : LEAST_TIMER_MS;
         if (!uv_is_active((uv_handle_t *)&progress->timer))
-            uv_timer_start(&progress->timer, on_timer, every_ms > 50 ? every_ms / 2 : 25,
-                           every_ms > 50 ? every_ms / 2 : 25);
+            uv_timer_start(&progress->timer, on_timer, half_ms, half_ms);
     }
     told->attempt = job->attempts;
     free(told->held);
@@ -108,17 +116,15 @@ void nats_door_progress(struct nats_door *door, const struct job *job, double fr
 
 void progress_ended(struct nats_door *door, const char *job_id)
 {
-    struct told *told = NULL;
-    HASH_FIND_STR(door->progress.by_job, job_id, told);
-    if (!told)
+    struct told **at = find(&door->progress, job_id);
+    if (!*at)
         return;
-    tell_held(door, told);
-    forget(&door->progress, told);
+    tell_held(door, *at);
+    forget(at);
 }
 
 void progress_free(struct nats_door *door)
 {
-    struct told *told, *next;
-    HASH_ITER(hh, door->progress.by_job, told, next)
-    forget(&door->progress, told);
+    while (door->progress.first)
+        forget(&door->progress.first);
 }
