@@ -192,10 +192,8 @@ static void send_hint(struct postgres *store)
     store->notified_ns = now_ns;
 }
 
-static int run_once(struct postgres *store, struct store_op *first, struct error *error)
+static void send_batch(struct postgres *store, struct store_op *first)
 {
-    if (!store->connection && reconnect(store, error) != 0)
-        return -1;
     sort_submits(store, first);
     postgres_send(store, PG_BEGIN, NULL, NULL, NULL);
     for (struct store_op *op = first; op; op = op->next) {
@@ -212,24 +210,39 @@ static int run_once(struct postgres *store, struct store_op *first, struct error
         send_single(store, op);
     send_hint(store);
     postgres_send(store, PG_COMMIT, NULL, NULL, NULL);
+}
+
+static int run_once(struct postgres *store, struct store_op *first, struct error *error)
+{
+    postgres_clean(store);
+    if (!store->connection && reconnect(store, error) != 0)
+        return -1;
+    send_batch(store, first);
     return postgres_finish(store, error);
 }
 
-/* Submits whose id was there already, and those beyond the limit whose id may be. */
-static void look_up_unknown(struct postgres *store, struct store_op *first)
+/* Submits whose id was there already, and those beyond the limit whose id may be: how many. */
+static size_t send_look_ups(struct postgres *store, struct store_op *first)
 {
     for (struct store_op *op = first; op; op = op->next)
         if (fits(op) && op->submit.outcome == STORE_SAME)
             note_unknown(store, op);
-    if (store->unknown_count == 0)
-        return;
     for (size_t i = 0; i < store->unknown_count; i++)
         postgres_look_up(store, store->unknown[i]);
-    struct error error = {0};
-    if (postgres_finish(store, &error) == 0)
-        return;
+    return store->unknown_count;
+}
+
+static void fail_look_ups(struct postgres *store, const struct error *error)
+{
     for (size_t i = 0; i < store->unknown_count; i++)
-        store->unknown[i]->error = error;
+        store->unknown[i]->error = *error;
+}
+
+static void look_up_unknown(struct postgres *store, struct store_op *first)
+{
+    struct error error = {0};
+    if (send_look_ups(store, first) > 0 && postgres_finish(store, &error) != 0)
+        fail_look_ups(store, &error);
 }
 
 static int run_with_tries(struct postgres *store, struct store_op *first, struct error *error)
@@ -273,6 +286,46 @@ static int engine_run(struct store_engine *engine, struct store_op *first, struc
     return 0;
 }
 
+static int engine_start(struct store_engine *engine, struct store_op *first, bool *wants_write)
+{
+    struct postgres *store = (struct postgres *)engine;
+    if (!store->connection || store->unclean)
+        return -1;
+    store->looking_up = false;
+    send_batch(store, first);
+    *wants_write = postgres_flush(store);
+    return PQsocket(store->connection);
+}
+
+/* What failed with the whole batch rolled back, and a connection that stands, run() sorts out. */
+static enum store_engine_progress after_failure(struct postgres *store, const struct error *error)
+{
+    if (store->looking_up) {
+        fail_look_ups(store, error); /* the batch itself is on disk */
+        return STORE_ENGINE_DONE;
+    }
+    return store->sqlstate[0] ? STORE_ENGINE_AGAIN : STORE_ENGINE_LOST;
+}
+
+static enum store_engine_progress engine_go_on(struct store_engine *engine, struct store_op *first, bool too_late,
+                                               bool *wants_write, struct error *error)
+{
+    struct postgres *store = (struct postgres *)engine;
+    for (;;) {
+        if (too_late)
+            postgres_give_up(store);
+        int more = too_late ? -1 : postgres_read(store, wants_write);
+        if (more > 0)
+            return STORE_ENGINE_WAITS;
+        if (postgres_complete(store, more, error) != 0)
+            return after_failure(store, error);
+        if (store->looking_up || send_look_ups(store, first) == 0)
+            return STORE_ENGINE_DONE;
+        store->looking_up = true;
+        postgres_flush(store);
+    }
+}
+
 static void engine_rest(struct store_engine *engine)
 {
     (void)engine;
@@ -292,6 +345,8 @@ static void engine_close(struct store_engine *engine)
 
 static const struct store_engine_type postgres_type = {
     .run = engine_run,
+    .start = engine_start,
+    .go_on = engine_go_on,
     .rest = engine_rest,
     .close = engine_close,
 };

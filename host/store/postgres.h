@@ -102,7 +102,10 @@ struct postgres {
     bool prepared[PG_STATEMENT_COUNT];
     struct postgres_request *requests; /* of the pipeline under way */
     size_t request_count, request_size;
+    size_t read_count; /* of them, those whose results have come */
+    struct error failure;
     bool send_failed;
+    bool unclean;     /* a pipeline failed, and nobody has rolled back yet */
     char sqlstate[6]; /* of the last failure; "": the connection's */
 
     char *url;
@@ -116,6 +119,7 @@ struct postgres {
     int64_t count_from_ns; /* not counted again before */
     int64_t notified_ns;
     bool left_waiting;         /* this batch put jobs into the queue that others may take */
+    bool looking_up;           /* the batch is on disk, and its unknown submits are asked for */
     struct store_op **unknown; /* submits whose job was there already, or may be */
     size_t unknown_count, unknown_size;
 };
@@ -135,6 +139,16 @@ void postgres_keep(struct postgres *store, void *block);
 /* Sends what was added and reads all results, then calls the readers, in order. -1: one of them failed, and none was
  * called; store->sqlstate says how. */
 int postgres_finish(struct postgres *store, struct error *error);
+
+/* After a failure, before anything else is sent. Waits for the server. */
+void postgres_clean(struct postgres *store);
+
+/* The same in steps that don't wait: send; read what has come (1: wait for the socket and call again, 0: all is
+ * there, -1: it failed); then complete with what the reading said. postgres_give_up(): no answer came in time. */
+bool postgres_flush(struct postgres *store); /* true: the socket has no room for all of it yet */
+int postgres_read(struct postgres *store, bool *wants_write);
+void postgres_give_up(struct postgres *store);
+int postgres_complete(struct postgres *store, int failed, struct error *error);
 
 /* Fills error from a failed result or the connection. Returns -1. */
 int postgres_fail(PGconn *connection, const PGresult *result, const char *what, struct error *error);

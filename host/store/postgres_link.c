@@ -2,7 +2,6 @@
  * The connection: a pipeline of prepared statements, sent and read in one go, so that a batch costs one round trip
  * and one commit however much is in it.
  */
-#include "base/clock.h"
 #include "base/memory.h"
 #include "store/postgres.h"
 
@@ -11,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NS_PER_MS 1000000
 
 static void copy_line(char *text, size_t size, const char *from)
 {
@@ -117,6 +114,7 @@ void postgres_disconnect(struct postgres *store)
     if (store->connection)
         PQfinish(store->connection);
     store->connection = NULL;
+    store->unclean = false;
     memset(store->prepared, 0, sizeof store->prepared);
 }
 
@@ -164,33 +162,9 @@ void postgres_keep(struct postgres *store, void *block)
     store->requests[store->request_count - 1].kept = block;
 }
 
-/* Waits until a result can be read without blocking. -1: the connection is no more, or gave no sign for too long. */
-static int wait_for_result(struct postgres *store, int64_t until_ns)
-{
-    PGconn *connection = store->connection;
-    for (;;) {
-        int flushing = PQflush(connection);
-        if (flushing < 0 || !PQconsumeInput(connection))
-            return -1;
-        if (!PQisBusy(connection))
-            return 0;
-        int64_t left_ns = until_ns - clock_monotonic_ns();
-        if (left_ns <= 0)
-            return -1;
-        struct pollfd descriptor = {.fd = PQsocket(connection),
-                                    .events = (short)(flushing > 0 ? POLLIN | POLLOUT : POLLIN)};
-        if (poll(&descriptor, 1, (int)(left_ns / NS_PER_MS + 1)) < 0 && errno != EINTR)
-            return -1;
-    }
-}
-
-static int no_answer(struct postgres *store, int64_t until_ns, struct error *error)
+static int no_answer(struct postgres *store, struct error *error)
 {
     store->sqlstate[0] = '\0';
-    if (clock_monotonic_ns() >= until_ns)
-        return error_set(error, "store_unreachable", true,
-                         "the database gave no answer for %g s ([store] timeout); the connection is made anew",
-                         (double)store->timeout_ms / 1000);
     return postgres_fail(store->connection, NULL, "carry on", error);
 }
 
@@ -206,34 +180,76 @@ static int note_failure(struct postgres *store, const struct postgres_request *r
                          error);
 }
 
-/* One result of each request, then the mark of the pipeline's end. */
-static int read_results(struct postgres *store, struct error *error)
+/* Takes one result. Returns 1 to go on, or as postgres_read(). */
+static int take_result(struct postgres *store, PGresult *result)
 {
-    int64_t until_ns = clock_monotonic_ns() + store->timeout_ms * NS_PER_MS;
-    size_t at = 0;
-    for (;;) {
-        if (wait_for_result(store, until_ns) != 0)
-            return no_answer(store, until_ns, error);
-        PGresult *result = PQgetResult(store->connection);
-        if (!result)
-            continue; /* the end of one statement */
-        ExecStatusType status = PQresultStatus(result);
-        if (status == PGRES_PIPELINE_SYNC) {
-            PQclear(result);
-            return error_is_set(error) ? -1 : 0;
-        }
-        if (at >= store->request_count) {
-            PQclear(result);
-            return no_answer(store, until_ns, error);
-        }
-        struct postgres_request *request = &store->requests[at++];
-        request->result = result;
-        if (status == PGRES_FATAL_ERROR && !error_is_set(error))
-            note_failure(store, request, error);
-        if (PQstatus(store->connection) != CONNECTION_OK)
-            return no_answer(store, INT64_MAX, error);
-        until_ns = clock_monotonic_ns() + store->timeout_ms * NS_PER_MS;
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_PIPELINE_SYNC) {
+        PQclear(result);
+        return error_is_set(&store->failure) ? -1 : 0;
     }
+    if (store->read_count >= store->request_count) {
+        PQclear(result);
+        return no_answer(store, &store->failure);
+    }
+    struct postgres_request *request = &store->requests[store->read_count++];
+    request->result = result;
+    if (status == PGRES_FATAL_ERROR && !error_is_set(&store->failure))
+        note_failure(store, request, &store->failure);
+    return PQstatus(store->connection) == CONNECTION_OK ? 1 : no_answer(store, &store->failure);
+}
+
+/* One result of each request, then the mark of the pipeline's end. */
+int postgres_read(struct postgres *store, bool *wants_write)
+{
+    PGconn *connection = store->connection;
+    *wants_write = false;
+    if (store->send_failed)
+        return no_answer(store, &store->failure);
+    int flushing = PQflush(connection);
+    if (flushing < 0 || !PQconsumeInput(connection))
+        return no_answer(store, &store->failure);
+    *wants_write = flushing > 0;
+    while (!PQisBusy(connection)) {
+        PGresult *result = PQgetResult(connection);
+        int more = result ? take_result(store, result) : 1; /* NULL: the end of one statement */
+        if (more <= 0)
+            return more;
+    }
+    return 1;
+}
+
+bool postgres_flush(struct postgres *store)
+{
+    store->sqlstate[0] = '\0';
+    store->read_count = 0;
+    error_clear(&store->failure);
+    int left = store->send_failed || !PQpipelineSync(store->connection) ? -1 : PQflush(store->connection);
+    store->send_failed = left < 0;
+    return left != 0; /* after a failure too: then the next read tells */
+}
+
+/* Waits for the socket. -1 with error set: no sign for too long. */
+static int wait_for_answer(struct postgres *store, bool wants_write)
+{
+    struct pollfd descriptor = {.fd = PQsocket(store->connection),
+                                .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
+    int count;
+    do
+        count = poll(&descriptor, 1, (int)store->timeout_ms);
+    while (count < 0 && errno == EINTR);
+    if (count > 0)
+        return 0;
+    postgres_give_up(store);
+    return -1;
+}
+
+void postgres_give_up(struct postgres *store)
+{
+    store->sqlstate[0] = '\0';
+    error_set(&store->failure, "store_unreachable", true,
+              "the database gave no answer for %g s ([store] timeout); the connection is made anew",
+              (double)store->timeout_ms / 1000);
 }
 
 static bool is_committed(const struct postgres *store)
@@ -245,13 +261,34 @@ static bool is_committed(const struct postgres *store)
     return true;
 }
 
-int postgres_finish(struct postgres *store, struct error *error)
+/* A connection that broke, or a pipeline that was not read to its end, is of no more use; else postgres_clean() makes
+ * it good again, which waits for the server. */
+static void drop_or_mark(struct postgres *store)
 {
+    store->unclean = true;
+    if (store->sqlstate[0] && strncmp(store->sqlstate, "57P", 3) != 0 && strcmp(store->sqlstate, "25006") != 0 &&
+        PQstatus(store->connection) == CONNECTION_OK)
+        return;
     store->sqlstate[0] = '\0';
-    bool sent = !store->send_failed && PQpipelineSync(store->connection);
-    int failed = sent ? read_results(store, error) : postgres_fail(store->connection, NULL, "carry on", error);
+    postgres_disconnect(store);
+}
+
+void postgres_clean(struct postgres *store)
+{
+    if (!store->connection || !store->unclean)
+        return;
+    PQexitPipelineMode(store->connection);
+    PQclear(PQexec(store->connection, "ROLLBACK; DEALLOCATE ALL"));
+    memset(store->prepared, 0, sizeof store->prepared);
+    store->unclean = false;
+    if (PQstatus(store->connection) != CONNECTION_OK || !PQenterPipelineMode(store->connection))
+        postgres_disconnect(store);
+}
+
+int postgres_complete(struct postgres *store, int failed, struct error *error)
+{
     if (!failed && !is_committed(store))
-        failed = error_set(error, "store_failed", true, "the database rolled a transaction back");
+        failed = error_set(&store->failure, "store_failed", true, "the database rolled a transaction back");
     for (size_t i = 0; i < store->request_count; i++) {
         const struct postgres_request *request = &store->requests[i];
         if (!failed && request->reader)
@@ -263,17 +300,21 @@ int postgres_finish(struct postgres *store, struct error *error)
     store->send_failed = false;
     if (!failed)
         return 0;
-    /* A connection that broke, or a pipeline that was not read to its end, is of no more use. */
-    if (!store->sqlstate[0] || strncmp(store->sqlstate, "57P", 3) == 0 || strcmp(store->sqlstate, "25006") == 0 ||
-        PQstatus(store->connection) != CONNECTION_OK) {
-        store->sqlstate[0] = '\0';
-        postgres_disconnect(store);
-        return -1;
-    }
-    PQexitPipelineMode(store->connection);
-    PQclear(PQexec(store->connection, "ROLLBACK; DEALLOCATE ALL"));
-    memset(store->prepared, 0, sizeof store->prepared);
-    if (PQstatus(store->connection) != CONNECTION_OK || !PQenterPipelineMode(store->connection))
-        postgres_disconnect(store);
+    *error = store->failure;
+    drop_or_mark(store);
     return -1;
+}
+
+int postgres_finish(struct postgres *store, struct error *error)
+{
+    bool wants_write = false;
+    int more;
+    postgres_flush(store);
+    while ((more = postgres_read(store, &wants_write)) > 0) {
+        if (wait_for_answer(store, wants_write) != 0) {
+            more = -1;
+            break;
+        }
+    }
+    return postgres_complete(store, more, error);
 }

@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "base/memory.h"
+#include "store/direct.h"
 #include "store/engine.h"
 #include "store/postgres.h"
 
@@ -11,13 +12,7 @@
 #include <time.h>
 
 #define STORE_LAZY_NS 20000000
-#define STORE_BATCH_MAX 2000
 #define REST_BATCHES 3
-
-struct op_list {
-    struct store_op *first, *last;
-    size_t count;
-};
 
 struct store {
     struct store_engine *engine;
@@ -33,33 +28,16 @@ struct store {
     struct store_stats stats;
     struct error trouble; /* of the last batch */
     uv_loop_t *loop;
-    bool shared; /* by hosts: PostgreSQL */
     struct postgres_listener *listener;
+    struct direct *direct; /* NULL: the engine's work is the thread's alone */
+    bool thread_works;     /* on what direct gave it */
 };
-
-static void append(struct op_list *list, struct store_op *op)
-{
-    op->next = NULL;
-    if (list->last)
-        list->last->next = op;
-    else
-        list->first = op;
-    list->last = op;
-    list->count++;
-}
-
-static void fail_all(struct store_op *first, const struct error *error)
-{
-    for (struct store_op *op = first; op; op = op->next)
-        if (!error_is_set(&op->error))
-            op->error = *error;
-}
 
 static int run_batch(struct store *store, struct store_op *first, struct error *error)
 {
     int failed = store->engine->type->run(store->engine, first, error);
     if (failed)
-        fail_all(first, error);
+        op_list_fail(first, error);
     return failed;
 }
 
@@ -94,18 +72,21 @@ static void rest_when_quiet(struct store *store, size_t batch_count)
 
 static struct op_list take_batch(struct store *store)
 {
-    struct op_list batch = {0};
-    while (store->waiting.first && batch.count < STORE_BATCH_MAX) {
-        struct store_op *op = store->waiting.first;
-        store->waiting.first = op->next;
-        store->waiting.count--;
-        if (!op->lazy)
-            store->urgent--;
-        append(&batch, op);
-    }
-    if (!store->waiting.first)
-        store->waiting.last = NULL;
+    struct op_list batch = op_list_take(&store->waiting, STORE_BATCH_MAX);
+    for (const struct store_op *op = batch.first; op; op = op->next)
+        store->urgent -= op->lazy ? 0 : 1;
     return batch;
+}
+
+/* The mutex is held. */
+static void count_batch(struct store *store, const struct op_list *batch, int failed, const struct error *error)
+{
+    store->stats.commits++;
+    store->stats.operations += batch->count;
+    store->stats.failures += failed ? 1 : 0;
+    if ((int64_t)batch->count > store->stats.largest_batch)
+        store->stats.largest_batch = (int64_t)batch->count;
+    store->trouble = *error;
 }
 
 static void *store_thread(void *client)
@@ -125,18 +106,9 @@ static void *store_thread(void *client)
         rest_when_quiet(store, batch.count);
         pthread_mutex_lock(&store->mutex);
 
-        store->stats.commits++;
-        store->stats.operations += batch.count;
-        store->stats.failures += failed ? 1 : 0;
-        store->trouble = error;
-        if ((int64_t)batch.count > store->stats.largest_batch)
-            store->stats.largest_batch = (int64_t)batch.count;
-        if (store->done.last)
-            store->done.last->next = batch.first;
-        else
-            store->done.first = batch.first;
-        store->done.last = batch.last;
-        store->done.count += batch.count;
+        count_batch(store, &batch, failed, &error);
+        op_list_join(&store->done, &batch);
+        store->thread_works = store->waiting.first != NULL;
         uv_async_send(&store->done_signal);
     }
     pthread_mutex_unlock(&store->mutex);
@@ -146,20 +118,52 @@ static void *store_thread(void *client)
 static void run_callbacks(struct store *store)
 {
     pthread_mutex_lock(&store->mutex);
-    struct store_op *op = store->done.first;
+    struct op_list done = store->done;
     store->done = (struct op_list){0};
     pthread_mutex_unlock(&store->mutex);
-    while (op) {
-        struct store_op *next = op->next;
-        op->callback(op, op->client);
-        op = next;
-    }
+    op_list_call_back(&done);
 }
 
 static void on_done(uv_async_t *handle)
 {
-    run_callbacks(handle->data);
+    struct store *store = handle->data;
+    run_callbacks(store);
+    pthread_mutex_lock(&store->mutex);
+    bool free_again = store->direct && !store->thread_works;
+    pthread_mutex_unlock(&store->mutex);
+    if (free_again)
+        direct_resume(store->direct);
 }
+
+static void hand_to_thread(struct store *store, struct op_list *list)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (const struct store_op *op = list->first; op; op = op->next)
+        store->urgent += op->lazy ? 0 : 1;
+    op_list_join(&store->waiting, list);
+    store->thread_works = true;
+    pthread_mutex_unlock(&store->mutex);
+    pthread_cond_signal(&store->work);
+}
+
+/* What direct asks for. */
+static void on_direct_fallback(void *client, struct op_list *list)
+{
+    struct store *store = client;
+    for (struct store_op *op = list->first; op; op = op->next)
+        op->lazy = false;
+    hand_to_thread(store, list);
+}
+
+static void on_direct_done(void *client, const struct op_list *batch, int failed, const struct error *error)
+{
+    struct store *store = client;
+    pthread_mutex_lock(&store->mutex);
+    count_batch(store, batch, failed, error);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+static const struct direct_events direct_events = {.fall_back = on_direct_fallback, .done = on_direct_done};
 
 struct store *store_open(const struct store_options *options, uv_loop_t *loop, struct error *error)
 {
@@ -170,7 +174,6 @@ struct store *store_open(const struct store_options *options, uv_loop_t *loop, s
     struct store *store = memory_zeroed(1, sizeof *store);
     store->engine = engine;
     store->loop = loop;
-    store->shared = shared;
     uv_async_init(loop, &store->done_signal, on_done);
     store->done_signal.data = store;
     pthread_mutex_init(&store->mutex, NULL);
@@ -186,6 +189,8 @@ struct store *store_open(const struct store_options *options, uv_loop_t *loop, s
         free(store);
         return NULL;
     }
+    if (engine->type->start)
+        store->direct = direct_new(loop, engine, options->timeout_ms, &direct_events, store);
     return store;
 }
 
@@ -201,6 +206,10 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
+    if (store->direct) {
+        struct op_list rest = direct_close(store->direct);
+        hand_to_thread(store, &rest);
+    }
     pthread_mutex_lock(&store->mutex);
     store->stopping = true;
     pthread_cond_signal(&store->work);
@@ -311,12 +320,17 @@ void store_op_free(struct store_op *op)
 
 void store_enqueue(struct store *store, struct store_op *op)
 {
+    if (store->direct) {
+        direct_enqueue(store->direct, op);
+        return;
+    }
     pthread_mutex_lock(&store->mutex);
-    append(&store->waiting, op);
-    if (!op->lazy)
-        store->urgent++;
+    bool wakes = !op->lazy || !store->waiting.first;
+    op_list_append(&store->waiting, op);
+    store->urgent += op->lazy ? 0 : 1;
     pthread_mutex_unlock(&store->mutex);
-    pthread_cond_signal(&store->work); /* after the unlock: who wakes up must not wait for it */
+    if (wakes)
+        pthread_cond_signal(&store->work); /* after the unlock: who wakes up must not wait for it */
 }
 
 struct store_stats store_stats(const struct store *store)
@@ -337,6 +351,6 @@ void store_trouble(struct store *store, char *text, size_t size)
 
 void store_on_hint(struct store *store, void (*callback)(void *client), void *client)
 {
-    if (store->shared)
+    if (store->direct)
         store->listener = postgres_listen(store->loop, store->engine, callback, client);
 }

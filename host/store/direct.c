@@ -1,0 +1,230 @@
+#include "store/direct.h"
+
+#include "base/memory.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LAZY_MS 20
+
+struct direct {
+    uv_loop_t *loop;
+    struct store_engine *engine;
+    int64_t timeout_ms;
+    const struct direct_events *events;
+    void *client;
+    struct op_list gathered;
+    size_t urgent;        /* of them, those that aren't lazy */
+    struct op_list sent;  /* the batch whose answer is to come */
+    bool lent;            /* the engine is the thread's */
+    uv_prepare_t at_turn; /* the loop is about to wait: what has gathered goes */
+    uv_timer_t lazy_timer, answer_timer;
+    uv_poll_t *poll; /* of a copy of the engine's socket; or NULL */
+    int events_watched;
+    int open_handles;
+};
+
+static void go_on(struct direct *direct, bool too_late);
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    close((int)(intptr_t)handle->data);
+    free(handle);
+}
+
+/* The engine's socket may be closed, or be another's: it is watched anew with the next batch. */
+static void stop_watching(struct direct *direct)
+{
+    if (!direct->poll)
+        return;
+    uv_os_fd_t fd = -1;
+    uv_fileno((uv_handle_t *)direct->poll, &fd);
+    uv_poll_stop(direct->poll);
+    direct->poll->data = (void *)(intptr_t)fd;
+    uv_close((uv_handle_t *)direct->poll, on_poll_closed);
+    direct->poll = NULL;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct direct *direct = poll->data;
+    (void)status;
+    (void)events;
+    if (direct->sent.first)
+        go_on(direct, false);
+    else
+        stop_watching(direct); /* the server says something unasked: most likely that it goes */
+}
+
+/* Returns -1 where it can't be watched. */
+static int watch(struct direct *direct, int socket, bool wants_write)
+{
+    int wanted = wants_write ? UV_READABLE | UV_WRITABLE : UV_READABLE;
+    if (!direct->poll) {
+        int copy = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+            return -1;
+        direct->poll = memory_zeroed(1, sizeof *direct->poll);
+        uv_poll_init(direct->loop, direct->poll, copy);
+        direct->poll->data = direct;
+        direct->events_watched = 0;
+    }
+    if (direct->events_watched != wanted)
+        uv_poll_start(direct->poll, wanted, on_ready);
+    direct->events_watched = wanted;
+    return 0;
+}
+
+static void fall_back(struct direct *direct, struct op_list *list)
+{
+    stop_watching(direct);
+    direct->lent = true;
+    direct->events->fall_back(direct->client, list);
+}
+
+static void arrange(struct direct *direct);
+
+static void finish(struct direct *direct, int failed, const struct error *error)
+{
+    struct op_list batch = direct->sent;
+    direct->sent = (struct op_list){0};
+    if (failed)
+        op_list_fail(batch.first, error);
+    direct->events->done(direct->client, &batch, failed, error);
+    op_list_call_back(&batch);
+    arrange(direct);
+}
+
+static void on_too_late(uv_timer_t *timer)
+{
+    go_on(timer->data, true);
+}
+
+static void go_on(struct direct *direct, bool too_late)
+{
+    struct error error = {0};
+    bool wants_write = false;
+    enum store_engine_progress progress =
+        direct->engine->type->go_on(direct->engine, direct->sent.first, too_late, &wants_write, &error);
+    if (progress == STORE_ENGINE_WAITS) {
+        uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
+        watch(direct, -1, wants_write);
+        return;
+    }
+    uv_timer_stop(&direct->answer_timer);
+    if (progress == STORE_ENGINE_LOST)
+        stop_watching(direct);
+    if (progress != STORE_ENGINE_AGAIN) {
+        finish(direct, progress == STORE_ENGINE_LOST ? -1 : 0, &error);
+        return;
+    }
+    struct op_list batch = direct->sent;
+    direct->sent = (struct op_list){0};
+    fall_back(direct, &batch);
+}
+
+static void launch(struct direct *direct)
+{
+    uv_prepare_stop(&direct->at_turn);
+    uv_timer_stop(&direct->lazy_timer);
+    if (!direct->gathered.first || direct->sent.first || direct->lent)
+        return;
+    struct op_list batch = op_list_take(&direct->gathered, STORE_BATCH_MAX);
+    for (const struct store_op *op = batch.first; op; op = op->next)
+        direct->urgent -= op->lazy ? 0 : 1;
+    bool wants_write = false;
+    int socket = direct->engine->type->start(direct->engine, batch.first, &wants_write);
+    if (socket < 0) {
+        fall_back(direct, &batch);
+        return;
+    }
+    direct->sent = batch;
+    uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
+    if (watch(direct, socket, wants_write) != 0)
+        uv_timer_start(&direct->answer_timer, on_too_late, 0, 0);
+}
+
+static void on_turn(uv_prepare_t *prepare)
+{
+    launch(prepare->data);
+}
+
+static void on_lazy(uv_timer_t *timer)
+{
+    launch(timer->data);
+}
+
+/* The next batch goes at the end of this turn, or, where it can wait, a little later. */
+static void arrange(struct direct *direct)
+{
+    if (direct->sent.first || direct->lent || !direct->gathered.first)
+        return;
+    if (direct->urgent > 0)
+        uv_prepare_start(&direct->at_turn, on_turn);
+    else if (!uv_is_active((uv_handle_t *)&direct->lazy_timer))
+        uv_timer_start(&direct->lazy_timer, on_lazy, LAZY_MS, 0);
+}
+
+void direct_enqueue(struct direct *direct, struct store_op *op)
+{
+    op_list_append(&direct->gathered, op);
+    direct->urgent += op->lazy ? 0 : 1;
+    arrange(direct);
+}
+
+void direct_resume(struct direct *direct)
+{
+    direct->lent = false;
+    arrange(direct);
+}
+
+struct direct *direct_new(uv_loop_t *loop, struct store_engine *engine, int64_t timeout_ms,
+                          const struct direct_events *events, void *client)
+{
+    struct direct *direct = memory_zeroed(1, sizeof *direct);
+    direct->loop = loop;
+    direct->engine = engine;
+    direct->timeout_ms = timeout_ms;
+    direct->events = events;
+    direct->client = client;
+    uv_prepare_init(loop, &direct->at_turn);
+    uv_timer_init(loop, &direct->lazy_timer);
+    uv_timer_init(loop, &direct->answer_timer);
+    direct->at_turn.data = direct->lazy_timer.data = direct->answer_timer.data = direct;
+    direct->open_handles = 3;
+    return direct;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct direct *direct = handle->data;
+    if (--direct->open_handles == 0)
+        free(direct);
+}
+
+static void wait_for_answer(struct direct *direct)
+{
+    while (direct->sent.first && direct->poll) {
+        struct pollfd descriptor = {.events = POLLIN};
+        uv_os_fd_t fd = -1;
+        uv_fileno((uv_handle_t *)direct->poll, &fd);
+        descriptor.fd = fd;
+        descriptor.events = (short)(direct->events_watched & UV_WRITABLE ? POLLIN | POLLOUT : POLLIN);
+        int count = poll(&descriptor, 1, (int)direct->timeout_ms);
+        go_on(direct, count == 0);
+    }
+}
+
+struct op_list direct_close(struct direct *direct)
+{
+    wait_for_answer(direct);
+    stop_watching(direct);
+    struct op_list rest = direct->gathered;
+    direct->gathered = (struct op_list){0};
+    uv_close((uv_handle_t *)&direct->at_turn, on_closed);
+    uv_close((uv_handle_t *)&direct->lazy_timer, on_closed);
+    uv_close((uv_handle_t *)&direct->answer_timer, on_closed);
+    return rest;
+}
