@@ -43,6 +43,8 @@ enum postgres_statement {
     PG_CANCELLED,
     PG_PRUNE,
     PG_COUNT,
+    PG_PLAN_ONCE,
+    PG_PLAN_FOR_ALL,
     PG_NOTIFY,
     PG_DELIVERY_TAKE,
     PG_DELIVERY_RESULT,

@@ -114,11 +114,13 @@ void postgres_delivery_list(struct postgres *store, struct store_op *op)
         postgres_add_number(&parameters, op->delivery_list.state);
     postgres_add_number(&parameters, op->delivery_list.limit);
     bool posted = op->delivery_list.state == STORE_DELIVERY_WAITING || op->delivery_list.state == STORE_DELIVERY_DEAD;
+    postgres_send(store, PG_PLAN_ONCE, NULL, NULL, NULL);
     postgres_send(store,
                   op->delivery_list.job_id ? PG_DELIVERY_OF_JOB
                   : posted                 ? PG_DELIVERY_POSTED
                                            : PG_DELIVERY_LIST,
                   &parameters, read_listed, op);
+    postgres_send(store, PG_PLAN_FOR_ALL, NULL, NULL, NULL);
 }
 
 static void read_retried(struct postgres *store, const PGresult *result, void *client)

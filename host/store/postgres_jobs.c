@@ -475,5 +475,7 @@ void postgres_list(struct postgres *store, struct store_op *op)
     enum postgres_statement which = op->list.state < 0                ? PG_LIST
                                     : op->list.state >= JOB_COMPLETED ? PG_LIST_FINISHED
                                                                       : PG_LIST_LIVE;
+    postgres_send(store, PG_PLAN_ONCE, NULL, NULL, NULL);
     postgres_send(store, which, &parameters, read_listed, op);
+    postgres_send(store, PG_PLAN_FOR_ALL, NULL, NULL, NULL);
 }

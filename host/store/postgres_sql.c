@@ -123,16 +123,20 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                " ON q.sequence = j.sequence WHERE j.id = $1::text",
     /* Held until the commit, so that two hosts don't fill the same room. */
     [PG_LIMIT_LOCK] = "SELECT pg_advisory_xact_lock(hashtextextended('exportd.limit.' || $1::text, 0))",
+    /* Here and below: the planner can't know how many rows a LIMIT lets through, and would go through the whole queue
+     * for a join with them; ANY of an array it takes for a few. */
     [PG_CLAIM] =
         "WITH ready AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease = 0 AND run_at = 0"
         " AND route = $1::text ORDER BY priority DESC, sequence LIMIT CASE WHEN $3::bigint = 0 THEN $2::bigint"
         " ELSE least($2::bigint, greatest(0, $3::bigint - (SELECT count(*) FROM exportd.queue WHERE lease > 0"
         " AND route = ANY ($4::text[])))) END FOR UPDATE SKIP LOCKED),"
-        " q AS (UPDATE exportd.queue o SET lease = nextval('exportd.leases'), lease_until = " LEASE_END(
-            "$5") ", host = $6::text, attempts = o.attempts + 1, started_at = $7::bigint FROM ready"
-                  " WHERE o.sequence = ready.sequence RETURNING o.*)"
+        " leased AS MATERIALIZED (SELECT sequence, nextval('exportd.leases') AS lease FROM ready),"
+        " q AS (UPDATE exportd.queue o SET lease = leased.lease, lease_until = " LEASE_END(
+            "$5") ", host = $6::text, attempts = o.attempts + 1, started_at = $7::bigint FROM leased"
+                  " WHERE o.sequence = leased.sequence AND o.sequence = ANY (ARRAY(SELECT sequence FROM ready)) "
+                  "RETURNING o.*)"
                   " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = q.sequence"
-                  " ORDER BY q.priority DESC, q.sequence",
+                  " WHERE j.sequence = ANY (ARRAY(SELECT sequence FROM ready)) ORDER BY q.priority DESC, q.sequence",
     [PG_FINISH] = FINISH FINISHED,
     [PG_FINISH_EXPORTS] = FINISH KEEP_FINISHED FINISHED,
     [PG_AGAIN] =
@@ -174,14 +178,14 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                                                                   " AND lease > 0 AND lease_until < " LEASE_END("$3"),
     [PG_LOST] = "SELECT h FROM unnest($1::bigint[]) AS h WHERE NOT EXISTS"
                 " (SELECT 1 FROM exportd.queue q WHERE q.lease = h AND q.lease > 0)",
-    [PG_REAP] = "WITH dead AS (SELECT sequence FROM exportd.queue WHERE lease > 0 AND lease_until < now() LIMIT 1000"
-                " FOR UPDATE SKIP LOCKED) UPDATE exportd.queue q SET lease = 0, lease_until = NULL, host = NULL,"
-                " losses = losses + 1, attempts = greatest(attempts - 1, 0), run_at = 0 FROM dead"
-                " WHERE q.sequence = dead.sequence",
-    [PG_PROMOTE] =
-        "WITH due AS (SELECT sequence FROM exportd.queue WHERE lease = 0 AND run_at > 0 AND run_at <= $1::bigint"
-        " LIMIT 10000 FOR UPDATE SKIP LOCKED) UPDATE exportd.queue q SET run_at = 0 FROM due"
-        " WHERE q.sequence = due.sequence",
+    [PG_REAP] = "WITH dead AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease > 0"
+                " AND lease_until < now() LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+                " UPDATE exportd.queue SET lease = 0, lease_until = NULL, host = NULL, losses = losses + 1,"
+                " attempts = greatest(attempts - 1, 0), run_at = 0"
+                " WHERE sequence = ANY (ARRAY(SELECT sequence FROM dead))",
+    [PG_PROMOTE] = "WITH due AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease = 0 AND run_at > 0"
+                   " AND run_at <= $1::bigint LIMIT 10000 FOR UPDATE SKIP LOCKED) UPDATE exportd.queue SET run_at = 0"
+                   " WHERE sequence = ANY (ARRAY(SELECT sequence FROM due))",
     [PG_STATE] =
         "SELECT (SELECT min(run_at) FROM exportd.queue WHERE lease = 0 AND run_at > 0),"
         " (SELECT created_at FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route, priority DESC,"
@@ -197,25 +201,29 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     /* Not while its callback is still to arrive. A host removes what it ran, for it has the artifacts; what it leaves
      * for a day, because it is gone, any other does. */
     [PG_PRUNE] =
-        "WITH old AS MATERIALIZED (SELECT f.state, f.finished_at, f.sequence, j.id FROM exportd.finished f"
-        " JOIN exportd.jobs j ON j.sequence = f.sequence WHERE f.state = $1::bigint AND f.finished_at < $2::bigint"
-        " AND (j.host = $3::text OR j.host IS NULL OR f.finished_at < $2::bigint - 86400000) AND NOT EXISTS"
-        " (SELECT 1 FROM exportd.deliveries d JOIN exportd.outbox o ON o.sequence = d.sequence"
-        " WHERE d.job_sequence = f.sequence AND NOT o.dead) ORDER BY f.finished_at LIMIT 500"
-        " FOR UPDATE OF f SKIP LOCKED),"
-        " told AS (DELETE FROM exportd.deliveries d USING old WHERE d.job_sequence = old.sequence"
-        " RETURNING d.sequence),"
-        " dead AS (DELETE FROM exportd.outbox o USING told WHERE o.sequence = told.sequence),"
-        " ended AS (DELETE FROM exportd.finished f USING old WHERE f.state = old.state"
-        " AND f.finished_at = old.finished_at AND f.sequence = old.sequence)"
-        " DELETE FROM exportd.jobs j USING old WHERE j.sequence = old.sequence RETURNING j.sequence, j.id",
+        "WITH old AS MATERIALIZED (SELECT f.state, f.finished_at, f.sequence FROM exportd.finished f"
+        " WHERE f.state = $1::bigint AND f.finished_at < $2::bigint AND EXISTS (SELECT 1 FROM exportd.jobs j"
+        " WHERE j.sequence = f.sequence AND (j.host = $3::text OR j.host IS NULL"
+        " OR f.finished_at < $2::bigint - 86400000)) AND NOT EXISTS (SELECT 1 FROM exportd.deliveries d"
+        " JOIN exportd.outbox o ON o.sequence = d.sequence WHERE d.job_sequence = f.sequence AND NOT o.dead)"
+        " ORDER BY f.finished_at LIMIT 500 FOR UPDATE SKIP LOCKED),"
+        " told AS (DELETE FROM exportd.deliveries WHERE job_sequence = ANY (ARRAY(SELECT sequence FROM old))"
+        " RETURNING sequence),"
+        " dead AS (DELETE FROM exportd.outbox WHERE sequence = ANY (ARRAY(SELECT sequence FROM told))),"
+        " ended AS (DELETE FROM exportd.finished f WHERE (f.state, f.finished_at, f.sequence) IN"
+        " (SELECT state, finished_at, sequence FROM old) AND f.finished_at = ANY (ARRAY(SELECT finished_at FROM old))"
+        " AND f.state = $1::bigint)"
+        " DELETE FROM exportd.jobs WHERE sequence = ANY (ARRAY(SELECT sequence FROM old)) RETURNING sequence, id",
     [PG_COUNT] = "SELECT count(*) FROM exportd.queue WHERE lease = 0",
+    /* Lists are planned for their own limits. */
+    [PG_PLAN_ONCE] = "SET LOCAL plan_cache_mode = force_custom_plan",
+    [PG_PLAN_FOR_ALL] = "SET LOCAL plan_cache_mode = force_generic_plan",
     [PG_NOTIFY] = "SELECT pg_notify('exportd', $1::text)",
     [PG_DELIVERY_TAKE] =
         "WITH due AS MATERIALIZED (SELECT sequence FROM exportd.outbox WHERE NOT dead AND channel = $1::bigint"
         " AND next_at <= $2::bigint ORDER BY next_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED),"
-        " o AS (UPDATE exportd.outbox o SET next_at = $4::bigint FROM due WHERE o.sequence = due.sequence"
-        " RETURNING o.*)"
+        " o AS (UPDATE exportd.outbox SET next_at = $4::bigint WHERE sequence = ANY (ARRAY(SELECT sequence FROM due))"
+        " RETURNING *)"
         " SELECT " DELIVERY_COLUMNS " FROM o JOIN exportd.deliveries d ON d.id = o.id",
     /* One that arrived leaves the outbox. What another host has brought to its end meanwhile stays so. */
     [PG_DELIVERY_RESULT] =
