@@ -136,7 +136,7 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                   " WHERE o.sequence = leased.sequence AND o.sequence = ANY (ARRAY(SELECT sequence FROM ready)) "
                   "RETURNING o.*)"
                   " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = q.sequence"
-                  " WHERE j.sequence = ANY (ARRAY(SELECT sequence FROM ready)) ORDER BY q.priority DESC, q.sequence",
+                  " ORDER BY q.priority DESC, q.sequence",
     [PG_FINISH] = FINISH FINISHED,
     [PG_FINISH_EXPORTS] = FINISH KEEP_FINISHED FINISHED,
     [PG_AGAIN] =
