@@ -46,6 +46,50 @@ static void a_newer_schema_is_refused(void **state)
     assert_string_equal(error.code, "store_too_new");
 }
 
+static char *read_text(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char *text = calloc(1, 65536);
+    assert_non_null(text);
+    assert_true(fread(text, 1, 65535, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static void the_schema_before_is_brought_up_with_all_that_is_in_it(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/store.db", fixture->folder);
+    assert_int_equal(unlink(path), 0);
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    char source[4096];
+    snprintf(source, sizeof source, "%s/tests/data/store-schema-1.sql", getenv("EXPORTD_SOURCE"));
+    char *sql = read_text(source);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    free(sql);
+    sqlite3_close(db);
+    open_store(fixture);
+    struct job *job = claim_one(fixture, "noop");
+    assert_string_equal(job->id, "waits");
+    assert_string_equal(job->data, "{\"x\":1}");
+    assert_int_equal(job->door, JOB_DOOR_HTTP);
+    assert_true(finish(fixture, job, STORE_FINISH_COMPLETED, job->lease, NULL));
+    job_free(job);
+    assert_int_equal(state_of(fixture, "over"), JOB_COMPLETED);
+    struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, NULL, NULL);
+    op->delivery_take.channel = STORE_CHANNEL_WEBHOOK;
+    op->delivery_take.now_ms = clock_now_ms();
+    op->delivery_take.taken_until_ms = op->delivery_take.now_ms + 1000;
+    op->delivery_take.limit = 10;
+    run(fixture, op);
+    assert_string_equal(op->delivery_take.deliveries->id, "msg_1");
+    store_op_free(op);
+}
+
 static void a_batch_that_can_not_be_written_fails_whole_and_the_next_goes_on(void **state)
 {
     struct fixture *fixture = *state;
@@ -87,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_file_that_is_no_store_is_refused),
         TEST(a_newer_schema_is_refused),
+        TEST(the_schema_before_is_brought_up_with_all_that_is_in_it),
         TEST(a_batch_that_can_not_be_written_fails_whole_and_the_next_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
