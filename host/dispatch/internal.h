@@ -117,6 +117,8 @@ void dispatch_collect(struct dispatch *dispatch, struct active *active, const st
 void dispatch_stop_upload(struct active *active);
 
 /* listen.c */
+/* Jobs that somebody listens to may end at another host. */
+void dispatch_ask_for_listeners(struct dispatch *dispatch);
 bool dispatch_is_watched(const struct dispatch *dispatch);
 void dispatch_tell(struct dispatch *dispatch, const struct job *job, const char *event, json_t *data,
                    bool last); /* takes data */

@@ -152,6 +152,8 @@ static void on_tick(uv_timer_t *timer)
     struct active *active, *next;
     HASH_ITER(by_lease, dispatch->by_lease, active, next)
     op->tick.held[op->tick.held_count++] = (int64_t)active->lease;
+    if (dispatch->options.config->store.url[0] && !dispatch->closing)
+        dispatch_ask_for_listeners(dispatch);
     dispatch->ticking = true;
     dispatch->pending_ops++;
     store_enqueue(dispatch->options.store, op);

@@ -158,6 +158,17 @@ test('a cancel reaches the job at another host', async t => {
   assert.equal((await other.finished('j')).status, 'cancelled');
 });
 
+test('who waits at one host hears of a job that ends at another', async t => {
+  const db = await database();
+  const runner = await startHost(t, { plugins: ['misbehave'], env: { DATABASE_URL: db.url } });
+  const asked = await startHost(t, { plugins: ['misbehave'], env: { DATABASE_URL: db.url } });
+  await runner.process_({ jobId: 'j', task: 'pause_ms', data: { ms: 1500 } });
+  const answer = await asked.process_({ jobId: 'j', task: 'pause_ms', data: { ms: 1500 } }, { headers: { Prefer: 'wait=20' } });
+  assert.equal(answer.status, 200);
+  assert.equal(answer.json.status, 'completed');
+  assert.equal(answer.headers['preference-applied'], 'wait');
+});
+
 test('jobs that one host can\'t take go to another, soon', async t => {
   const db = await database();
   const busy = await startHost(t, { plugins: ['misbehave'], env: { DATABASE_URL: db.url }, conf: { 'worker.conf': '[worker]\nworkers = 1\n' } });
