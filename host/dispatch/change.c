@@ -135,13 +135,13 @@ static void on_found(struct store_op *op, void *client)
     struct job *revised = NULL;
     if (!error_is_set(&error) && !job)
         error_set(&error, "job_unknown", false, "there is no job of that id");
-    if (!error_is_set(&error) && message_is_dead(job)) {
+    if (!error_is_set(&error) && job && message_is_dead(job)) {
         struct error cause = {0};
         revised = message_revive(change->dispatch->options.catalog, job, &cause);
         if (!revised)
             error_set(&error, "dead_letter", false, "the request still can't become a job: %s", cause.message);
     }
-    if (error_is_set(&error)) {
+    if (error_is_set(&error) || !job) {
         answer(change, job, &error);
     } else {
         struct store_op *retry = store_op_new(STORE_RETRY, on_retried, change);

@@ -57,7 +57,7 @@ static void on_drain_timeout(uv_timer_t *timer)
     struct dispatch *dispatch = timer->data;
     log_write(LOG_LEVEL_WARNING, "dispatch", NULL,
               "%lld jobs still run; they are stopped, and will run again at the next start",
-              (long long)(dispatch->running + dispatch->uploading));
+              (long long)dispatch->running + (long long)dispatch->uploading);
     close_pools(dispatch);
     struct active *active, *next;
     HASH_ITER(by_lease, dispatch->by_lease, active, next)

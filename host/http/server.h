@@ -26,7 +26,7 @@ struct http_context {
     struct store *store;
     struct dispatch *dispatch;
     struct outbox *outbox;
-    struct board *board; /* or NULL: no Redis */
+    struct board *board;    /* or NULL: no Redis */
     struct nats_door *nats; /* or NULL */
     const char *artifact_folder;
     const struct uploader *uploader; /* or NULL: artifacts stay in their folder */

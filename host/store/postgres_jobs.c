@@ -249,6 +249,10 @@ static void read_looked_up(struct postgres *store, const PGresult *result, void 
         return;
     }
     struct job *known = postgres_read_job(result, 0, true);
+    if (!known) {
+        error_set(&op->error, "store_failed", true, "out of memory");
+        return;
+    }
     bool same = memcmp(known->body_hash, op->submit.job->body_hash, JOB_HASH_BYTES) == 0;
     op->submit.outcome = same ? STORE_SAME : STORE_CONFLICT;
     job_free(op->submit.job);

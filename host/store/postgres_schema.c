@@ -190,7 +190,7 @@ static int take_steps(PGconn *connection, int wanted, struct error *error)
     int64_t version = error_is_set(error) ? -1 : read_version(connection, error);
     if (check_version(version, error) != 0)
         return -1;
-    for (; version < wanted; version++)
+    for (; version < wanted && version < STEP_COUNT; version++)
         if (take_step(connection, (int)version, error) != 0)
             return -1;
     return 0;
