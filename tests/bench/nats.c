@@ -1,10 +1,11 @@
 /*
  * The bench's NATS side: `floor` measures a request and its reply between two clients, each a process of its own;
- * `load` publishes tasks one by one, each confirmed by JetStream, and waits for their answers. Prints one JSON
- * object.
+ * `load` publishes tasks one by one, each confirmed by JetStream, and waits for their answers; `fill` publishes them
+ * and waits for JetStream alone. Prints one JSON object.
  *
  *   floor URL COUNT
  *   load URL TASK JOBS UNDER_WAY   UNDER_WAY jobs are published and not yet answered, at the most
+ *   fill URL TASK JOBS PRIORITY
  */
 #include <nats/nats.h>
 #include <pthread.h>
@@ -138,9 +139,16 @@ static void on_answer(natsConnection *connection, natsSubscription *subscription
 
 static void wait_for(struct load *load, int published, int under_way)
 {
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 60;
     pthread_mutex_lock(&load->mutex);
     while (published - load->answered > under_way)
-        pthread_cond_wait(&load->changed, &load->mutex);
+        if (pthread_cond_timedwait(&load->changed, &load->mutex, &limit) != 0) {
+            fprintf(stderr, "bench: %d of %d jobs are not answered within a minute\n", published - load->answered,
+                    published);
+            exit(1);
+        }
     pthread_mutex_unlock(&load->mutex);
 }
 
@@ -183,6 +191,26 @@ static int load_with(const char *url, const char *task, int jobs, int under_way)
     return 0;
 }
 
+static int fill(const char *url, const char *task, int jobs, int priority)
+{
+    enum { BATCH = 2000 };
+    jsCtx *js = NULL;
+    jsOptions options;
+    char text[300];
+    natsConnection *connection = connect_to(url);
+    jsOptions_Init(&options);
+    must(natsConnection_JetStream(&js, connection, &options), "jetstream");
+    for (int i = 0; i < jobs; i++) {
+        int length = snprintf(text, sizeof text, "{\"jobId\":\"fill-%d-%d\",\"task\":\"%s\",\"priority\":%d}",
+                              (int)getpid(), i, task, priority);
+        must(js_PublishAsync(js, "task.request", text, length, NULL), "publish");
+        if (i % BATCH == BATCH - 1 || i == jobs - 1)
+            must(js_PublishAsyncComplete(js, NULL), "publish");
+    }
+    printf("{\"jobs\":%d}\n", jobs);
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     if (count == 4 && strcmp(arguments[1], "floor") == 0)
@@ -190,6 +218,9 @@ int main(int count, char **arguments)
     if (count == 6 && strcmp(arguments[1], "load") == 0)
         return load_with(arguments[2], arguments[3], (int)strtol(arguments[4], NULL, 10),
                          (int)strtol(arguments[5], NULL, 10));
-    fprintf(stderr, "usage: bench-nats floor URL COUNT | load URL TASK JOBS UNDER_WAY\n");
+    if (count == 6 && strcmp(arguments[1], "fill") == 0)
+        return fill(arguments[2], arguments[3], (int)strtol(arguments[4], NULL, 10),
+                    (int)strtol(arguments[5], NULL, 10));
+    fprintf(stderr, "usage: bench-nats floor URL COUNT | load URL TASK JOBS UNDER_WAY | fill URL TASK JOBS PRIORITY\n");
     return 2;
 }
