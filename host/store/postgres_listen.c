@@ -1,6 +1,6 @@
 /*
- * A connection of its own that listens, on the loop. It carries hints only: where it is away, the tick finds the same
- * within a second.
+ * A connection of its own that listens. It is made on a thread of the loop's, for a name server may be slow, and read
+ * on the loop. It carries hints only: where it is away, the tick finds the same within a second.
  */
 #include "base/memory.h"
 #include "store/postgres.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define RETRY_MS 2000
+#define CONNECT_MS 3000
 
 struct postgres_listener {
     uv_loop_t *loop;
@@ -18,9 +19,10 @@ struct postgres_listener {
     PGconn *connection;
     uv_poll_t *poll; /* of the connection's socket */
     uv_timer_t timer;
+    uv_work_t work;
+    bool working, closing;
     void (*callback)(void *client);
     void *client;
-    bool connected;
 };
 
 static void connect_anew(struct postgres_listener *listener);
@@ -44,7 +46,6 @@ static void drop(struct postgres_listener *listener)
     listener->poll = NULL;
     PQfinish(listener->connection);
     listener->connection = NULL;
-    listener->connected = false;
 }
 
 static void give_up(struct postgres_listener *listener)
@@ -53,20 +54,16 @@ static void give_up(struct postgres_listener *listener)
     uv_timer_start(&listener->timer, on_retry, RETRY_MS, 0);
 }
 
-static void read_notices(struct postgres_listener *listener)
+static void on_ready(uv_poll_t *poll, int status, int events)
 {
-    PGnotify *notice;
+    struct postgres_listener *listener = poll->data;
     bool came = false;
-    if (!PQconsumeInput(listener->connection)) {
+    (void)events;
+    if (status < 0 || !PQconsumeInput(listener->connection)) {
         give_up(listener);
         return;
     }
-    while (!PQisBusy(listener->connection)) {
-        PGresult *result = PQgetResult(listener->connection);
-        if (!result)
-            break;
-        PQclear(result);
-    }
+    PGnotify *notice;
     while ((notice = PQnotifies(listener->connection))) {
         came = came || strcmp(notice->extra, listener->host) != 0;
         PQfreemem(notice);
@@ -75,68 +72,55 @@ static void read_notices(struct postgres_listener *listener)
         listener->callback(listener->client);
 }
 
-static void watch(struct postgres_listener *listener, int events);
-
-static void on_ready(uv_poll_t *poll, int status, int events)
+static void connect_and_listen(uv_work_t *work)
 {
-    struct postgres_listener *listener = poll->data;
-    (void)events;
-    if (status < 0) {
-        give_up(listener);
-        return;
+    struct postgres_listener *listener = work->data;
+    struct error error = {0};
+    PGconn *connection = postgres_connect(listener->url, CONNECT_MS, &error);
+    PGresult *result =
+        connection ? PQexec(connection, "SET application_name = 'exportd listen'; LISTEN exportd") : NULL;
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        PQfinish(connection);
+        connection = NULL;
     }
-    if (listener->connected) {
-        read_notices(listener);
-        return;
-    }
-    switch (PQconnectPoll(listener->connection)) {
-    case PGRES_POLLING_READING:
-        watch(listener, UV_READABLE);
-        break;
-    case PGRES_POLLING_WRITING:
-        watch(listener, UV_WRITABLE);
-        break;
-    case PGRES_POLLING_OK:
-        listener->connected = true;
-        watch(listener, UV_READABLE);
-        if (PQsetnonblocking(listener->connection, 1) != 0 || !PQsendQuery(listener->connection, "LISTEN exportd"))
-            give_up(listener);
-        break;
-    default:
-        give_up(listener);
-    }
+    PQclear(result);
+    listener->connection = connection;
 }
 
-/* libpq may have gone on to another socket. */
-static void watch(struct postgres_listener *listener, int events)
+static void on_timer_closed(uv_handle_t *handle)
 {
-    int socket = PQsocket(listener->connection);
-    uv_os_fd_t watched = -1;
-    if (listener->poll)
-        uv_fileno((uv_handle_t *)listener->poll, &watched);
-    if (watched != socket && listener->poll) {
-        uv_poll_stop(listener->poll);
-        uv_close((uv_handle_t *)listener->poll, on_poll_closed);
-        listener->poll = NULL;
+    struct postgres_listener *listener = handle->data;
+    free(listener->url);
+    free(listener);
+}
+
+static void on_connected(uv_work_t *work, int status)
+{
+    struct postgres_listener *listener = work->data;
+    (void)status;
+    listener->working = false;
+    if (listener->closing) {
+        drop(listener);
+        uv_close((uv_handle_t *)&listener->timer, on_timer_closed);
+        return;
     }
-    if (!listener->poll) {
-        listener->poll = memory_zeroed(1, sizeof *listener->poll);
-        uv_poll_init(listener->loop, listener->poll, socket);
-        listener->poll->data = listener;
+    if (!listener->connection) {
+        give_up(listener);
+        return;
     }
-    uv_poll_start(listener->poll, events, on_ready);
+    PQsetnonblocking(listener->connection, 1);
+    listener->poll = memory_zeroed(1, sizeof *listener->poll);
+    uv_poll_init(listener->loop, listener->poll, PQsocket(listener->connection));
+    listener->poll->data = listener;
+    uv_poll_start(listener->poll, UV_READABLE, on_ready);
 }
 
 static void connect_anew(struct postgres_listener *listener)
 {
-    const char *const keys[] = {"fallback_application_name", "dbname", NULL};
-    const char *const values[] = {"exportd listen", listener->url, NULL};
-    listener->connection = PQconnectStartParams(keys, values, 1);
-    if (!listener->connection || PQstatus(listener->connection) == CONNECTION_BAD ||
-        PQsocket(listener->connection) < 0)
+    listener->work.data = listener;
+    listener->working = uv_queue_work(listener->loop, &listener->work, connect_and_listen, on_connected) == 0;
+    if (!listener->working)
         give_up(listener);
-    else
-        watch(listener, UV_WRITABLE);
 }
 
 struct postgres_listener *postgres_listen(uv_loop_t *loop, const struct store_engine *engine,
@@ -156,17 +140,15 @@ struct postgres_listener *postgres_listen(uv_loop_t *loop, const struct store_en
     return listener;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct postgres_listener *listener = handle->data;
-    free(listener->url);
-    free(listener);
-}
-
 void postgres_unlisten(struct postgres_listener *listener)
 {
     if (!listener)
         return;
+    listener->closing = true;
+    if (listener->working) {
+        uv_cancel((uv_req_t *)&listener->work);
+        return; /* on_connected() comes */
+    }
     drop(listener);
     uv_close((uv_handle_t *)&listener->timer, on_timer_closed);
 }
