@@ -221,6 +221,7 @@ int main(int count, char **arguments)
     if (count == 6 && strcmp(arguments[1], "fill") == 0)
         return fill(arguments[2], arguments[3], (int)strtol(arguments[4], NULL, 10),
                     (int)strtol(arguments[5], NULL, 10));
-    fprintf(stderr, "usage: bench-nats floor URL COUNT | load URL TASK JOBS UNDER_WAY | fill URL TASK JOBS PRIORITY\n");
+    fprintf(stderr,
+            "usage: bench-nats floor URL COUNT | load URL TASK JOBS UNDER_WAY | fill URL TASK JOBS PRIORITY\n");
     return 2;
 }

@@ -62,7 +62,9 @@ export async function start(name, plugins, env = {}) {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const host = { child, log: '', stop: () => { host.stopped = true; return stop(child); } };
-  child.ended.then(code => { if (!host.stopped && !ending) console.error(`the host ended by itself (${code ?? child.signalCode}):\n${host.log.slice(-4000)}`); });
+  child.ended.then(code => { // nobody awaits this: it ends the bench
+    if (host.port && !host.stopped && !ending) throw new Error(`the host ended by itself (${code ?? child.signalCode}):\n${host.log.slice(-4000)}`);
+  });
   host.port = await new Promise((done, fail) => {
     child.stderr.on('data', chunk => {
       host.log += chunk;
