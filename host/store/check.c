@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-static char *describe(PGconn *connection, struct error *error)
+static char *describe(PGconn *connection, int64_t timeout_ms, struct error *error)
 {
     int version = 0;
     int wanted = 0;
@@ -18,7 +18,7 @@ static char *describe(PGconn *connection, struct error *error)
         return memory_format("PostgreSQL %d, schema %d of %d: exportd migrate, or the next start, brings it up",
                              server, version, wanted);
     return memory_format("PostgreSQL %d, schema %d; %s", server, version,
-                         postgres_has_exports(connection)
+                         postgres_has_exports(connection, timeout_ms)
                              ? "exports are kept in step"
                              : "exports are left alone: the table isn't there, or not as callers know it");
 }
@@ -30,7 +30,7 @@ int store_check(const struct store_options *options, char **summary, struct erro
         return 0;
     }
     PGconn *connection = postgres_connect(options->url, options->timeout_ms, error);
-    *summary = connection ? describe(connection, error) : NULL;
+    *summary = connection ? describe(connection, options->timeout_ms, error) : NULL;
     PQfinish(connection);
     return *summary ? 0 : -1;
 }
@@ -48,7 +48,7 @@ int store_migrate(const struct store_options *options, char **summary, struct er
     char *warning = NULL;
     PGconn *connection = postgres_connect(options->url, options->timeout_ms, error);
     if (connection && postgres_migrate(connection, 0, &warning, error) == 0)
-        *summary = warning ? memory_text(warning) : describe(connection, error);
+        *summary = warning ? memory_text(warning) : describe(connection, options->timeout_ms, error);
     free(warning);
     PQfinish(connection);
     return *summary ? 0 : -1;

@@ -57,7 +57,7 @@ static int reconnect(struct postgres *store, struct error *error)
     store->next_try_ns = now_ns + CONNECT_PAUSE_NS;
     if (!store->connection)
         return -1;
-    store->has_exports = postgres_has_exports(store->connection);
+    store->has_exports = postgres_has_exports(store->connection, store->timeout_ms);
     store->reap_from_ns = now_ns + store->lease_ms * 1000000;
     store->count_from_ns = 0;
     log_write(LOG_LEVEL_INFO, "store", NULL, "the database answers again");
@@ -405,7 +405,7 @@ static int open_database(struct postgres *store, struct error *error)
     if (!store->connection || postgres_migrate(store->connection, 0, &warning, error) != 0 ||
         take_over(store, error) != 0)
         return -1;
-    store->has_exports = postgres_has_exports(store->connection);
+    store->has_exports = postgres_has_exports(store->connection, store->timeout_ms);
     if (warning)
         log_write(LOG_LEVEL_WARNING, "store", NULL, "%s", warning);
     else if (!store->has_exports)

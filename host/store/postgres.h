@@ -131,6 +131,10 @@ struct postgres {
 /* Opens and sets up a connection. Blocking, at most timeout_ms. NULL with error set (store_unreachable, …). */
 PGconn *postgres_connect(const char *url, int64_t timeout_ms, struct error *error);
 
+/* As PQexec(), outside a pipeline, but NULL where no sign comes for timeout_ms: then the connection is of no more use.
+ * value: $1, or NULL. */
+PGresult *postgres_ask(PGconn *connection, const char *sql, const char *value, int64_t timeout_ms);
+
 /* Adds a statement to the pipeline; takes the parameters. */
 void postgres_send(struct postgres *store, enum postgres_statement which, struct postgres_parameters *parameters,
                    postgres_reader reader, void *client);
@@ -166,7 +170,7 @@ int postgres_migrate(PGconn *connection, int version, char **warning, struct err
 int postgres_versions(PGconn *connection, int *version, int *wanted, struct error *error);
 
 /* Whether there is an exports table that this program can keep in step. */
-bool postgres_has_exports(PGconn *connection);
+bool postgres_has_exports(PGconn *connection, int64_t timeout_ms);
 
 /* postgres_jobs.c: they add to the pipeline. Lists are in the order of the batch. */
 void postgres_submit(struct postgres *store, struct store_op **ops, size_t count);

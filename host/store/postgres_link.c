@@ -11,6 +11,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 0: there is more to read, or room to write. */
+static int wait_for(PGconn *connection, bool wants_write, int64_t timeout_ms)
+{
+    struct pollfd descriptor = {.fd = PQsocket(connection),
+                                .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
+    int count;
+    do
+        count = poll(&descriptor, 1, (int)timeout_ms);
+    while (count < 0 && errno == EINTR);
+    return count > 0 ? 0 : -1;
+}
+
+PGresult *postgres_ask(PGconn *connection, const char *sql, const char *value, int64_t timeout_ms)
+{
+    int sent =
+        value ? PQsendQueryParams(connection, sql, 1, NULL, &value, NULL, NULL, 0) : PQsendQuery(connection, sql);
+    int flushing = sent ? PQflush(connection) : -1;
+    PGresult *last = NULL;
+    while (flushing >= 0) {
+        while (flushing == 0 && !PQisBusy(connection)) {
+            PGresult *result = PQgetResult(connection);
+            if (!result)
+                return last;
+            PQclear(last);
+            last = result;
+        }
+        if (wait_for(connection, flushing > 0, timeout_ms) != 0 || !PQconsumeInput(connection))
+            break;
+        flushing = PQflush(connection);
+    }
+    PQclear(last);
+    return NULL;
+}
+
 static void copy_line(char *text, size_t size, const char *from)
 {
     snprintf(text, size, "%s", from ? from : "");
@@ -54,7 +88,7 @@ static int set_up(PGconn *connection, int64_t timeout_ms, struct error *error)
         "SELECT current_setting('server_encoding'), pg_is_in_recovery() OR "
         "current_setting('default_transaction_read_only') = 'on'",
         (long long)timeout_ms, (long long)timeout_ms);
-    PGresult *result = PQexec(connection, sql);
+    PGresult *result = postgres_ask(connection, sql, NULL, timeout_ms);
     free(sql);
     int failed = 0;
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
@@ -232,13 +266,7 @@ bool postgres_flush(struct postgres *store)
 /* Waits for the socket. -1 with error set: no sign for too long. */
 static int wait_for_answer(struct postgres *store, bool wants_write)
 {
-    struct pollfd descriptor = {.fd = PQsocket(store->connection),
-                                .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
-    int count;
-    do
-        count = poll(&descriptor, 1, (int)store->timeout_ms);
-    while (count < 0 && errno == EINTR);
-    if (count > 0)
+    if (wait_for(store->connection, wants_write, store->timeout_ms) == 0)
         return 0;
     postgres_give_up(store);
     return -1;
@@ -278,10 +306,12 @@ void postgres_clean(struct postgres *store)
     if (!store->connection || !store->unclean)
         return;
     PQexitPipelineMode(store->connection);
-    PQclear(PQexec(store->connection, "ROLLBACK; DEALLOCATE ALL"));
+    PGresult *result = postgres_ask(store->connection, "ROLLBACK; DEALLOCATE ALL", NULL, store->timeout_ms);
+    bool is_clean = PQresultStatus(result) == PGRES_COMMAND_OK;
+    PQclear(result);
     memset(store->prepared, 0, sizeof store->prepared);
     store->unclean = false;
-    if (PQstatus(store->connection) != CONNECTION_OK || !PQenterPipelineMode(store->connection))
+    if (!is_clean || PQstatus(store->connection) != CONNECTION_OK || !PQenterPipelineMode(store->connection))
         postgres_disconnect(store);
 }
 

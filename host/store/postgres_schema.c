@@ -229,22 +229,25 @@ int postgres_migrate(PGconn *connection, int version, char **warning, struct err
     return failed;
 }
 
-bool postgres_has_exports(PGconn *connection)
+bool postgres_has_exports(PGconn *connection, int64_t timeout_ms)
 {
-    struct error error = {0};
-    return number(connection,
-                  "SELECT 1 WHERE (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('exports')"
-                  " AND attnum > 0 AND NOT attisdropped AND (attname, atttypid::regtype::text) IN (('id', 'uuid'),"
-                  " ('repro_id', 'uuid'), ('export_type', 'character varying'), ('export_type', 'text'),"
-                  " ('status', 'character varying'), ('status', 'text'), ('result', 'jsonb'),"
-                  " ('error_message', 'text'), ('options', 'jsonb'), ('created_at', 'timestamp with time zone'),"
-                  " ('updated_at', 'timestamp with time zone'))) = 9"
-                  " AND EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('repros') AND attname = 'id'"
-                  " AND atttypid = 'uuid'::regtype)"
-                  " AND EXISTS (SELECT 1 FROM pg_index WHERE indrelid = to_regclass('exports') AND indisunique"
-                  " AND indnatts = 1 AND indkey[0] = (SELECT attnum FROM pg_attribute"
-                  " WHERE attrelid = to_regclass('exports') AND attname = 'id'))",
-                  0, &error) == 1;
+    PGresult *result = postgres_ask(
+        connection,
+        "SELECT 1 WHERE (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('exports')"
+        " AND attnum > 0 AND NOT attisdropped AND (attname, atttypid::regtype::text) IN (('id', 'uuid'),"
+        " ('repro_id', 'uuid'), ('export_type', 'character varying'), ('export_type', 'text'),"
+        " ('status', 'character varying'), ('status', 'text'), ('result', 'jsonb'),"
+        " ('error_message', 'text'), ('options', 'jsonb'), ('created_at', 'timestamp with time zone'),"
+        " ('updated_at', 'timestamp with time zone'))) = 9"
+        " AND EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('repros') AND attname = 'id'"
+        " AND atttypid = 'uuid'::regtype)"
+        " AND EXISTS (SELECT 1 FROM pg_index WHERE indrelid = to_regclass('exports') AND indisunique"
+        " AND indnatts = 1 AND indkey[0] = (SELECT attnum FROM pg_attribute"
+        " WHERE attrelid = to_regclass('exports') AND attname = 'id'))",
+        NULL, timeout_ms);
+    bool has_exports = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
+    PQclear(result);
+    return has_exports;
 }
 
 int postgres_versions(PGconn *connection, int *version, int *wanted, struct error *error)

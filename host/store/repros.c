@@ -62,10 +62,17 @@ static PGconn *connect_to(struct repros *repros, struct error *error)
     if (!connection)
         return NULL;
     /* The query is the operator's: it finds and plans as in a session of his own, and may not write. */
-    PQclear(
-        PQexec(connection,
-               "RESET search_path; RESET enable_seqscan; RESET enable_mergejoin; RESET plan_cache_mode; RESET jit; "
-               "SET default_transaction_read_only = on"));
+    PGresult *result = postgres_ask(
+        connection,
+        "RESET search_path; RESET enable_seqscan; RESET enable_mergejoin; RESET plan_cache_mode; RESET jit; "
+        "SET default_transaction_read_only = on",
+        NULL, store->timeout_ms);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        postgres_fail(connection, result, "look a repro up", error);
+        PQfinish(connection);
+        connection = NULL;
+    }
+    PQclear(result);
     return connection;
 }
 
@@ -128,19 +135,21 @@ json_t *repros_find(struct repros *repros, const char *id, struct error *error)
             connection = connect_to(repros, error);
         if (!connection)
             return NULL;
-        PGresult *result = PQexecParams(connection, repros->config->repros.query, 1, NULL, &id, NULL, NULL, 0);
+        PGresult *result =
+            postgres_ask(connection, repros->config->repros.query, id, repros->config->store.timeout_ms);
         if (PQstatus(connection) != CONNECTION_OK && was_kept) {
             PQclear(result); /* it had been lost since; all that are kept may be */
             PQfinish(connection);
             continue;
         }
         json_t *repro = NULL;
+        bool answered = result != NULL;
         if (PQresultStatus(result) == PGRES_TUPLES_OK)
             repro = read_repro(repros, result, id, error);
         else
             explain(connection, result, id, error);
         PQclear(result);
-        if (PQstatus(connection) == CONNECTION_OK)
+        if (answered && PQstatus(connection) == CONNECTION_OK)
             give_back(repros, connection);
         else
             PQfinish(connection);

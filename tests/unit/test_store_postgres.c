@@ -4,6 +4,11 @@
 
 #include "store/postgres.h"
 
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
 static const char repro_id[] = "5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018";
 
 static PGconn *connect_plainly(void)
@@ -437,6 +442,40 @@ static void two_hosts_migrate_one_database_at_once(void **state)
     submit_plain(fixture, "a");
 }
 
+/* A pooler takes the connection at once, and may have no server to hand the first query to. */
+static void a_server_that_takes_the_connection_and_says_no_more_is_given_up(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    pid_t pooler = fork();
+    if (pooler == 0) {
+        static const char welcome[] = "R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\00015.0\0Z\0\0\0\x05I";
+        char start[1000];
+        alarm(30);
+        int connection = accept(listener, NULL, NULL);
+        if (read(connection, start, sizeof start) > 0 && write(connection, welcome, sizeof welcome - 1) > 0)
+            pause();
+        _exit(0);
+    }
+    close(listener);
+    char *url =
+        memory_format("postgresql://127.0.0.1:%d/x?sslmode=disable&gssencmode=disable", (int)ntohs(address.sin_port));
+    struct error error = {0};
+    int64_t began_ms = clock_now_ms();
+    assert_null(postgres_connect(url, 1000, &error));
+    assert_true(clock_now_ms() - began_ms < 10000);
+    assert_string_equal(error.code, "store_unreachable");
+    assert_true(error.retryable);
+    kill(pooler, SIGKILL);
+    waitpid(pooler, NULL, 0);
+    free(url);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -460,6 +499,7 @@ int main(void)
         TEST(the_callers_own_tables_are_left_as_they_are),
         TEST(a_table_exports_of_another_shape_is_left_alone),
         TEST(two_hosts_migrate_one_database_at_once),
+        TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
