@@ -23,6 +23,8 @@
 #define TRIES_AT_CONFLICT 5
 #define CONNECT_PAUSE_NS 250000000LL
 #define NOTIFY_PAUSE_NS 100000000LL
+#define LOCK_SHARE 12 /* of a lease is waited for a lock */
+#define ALONE_SHARE 6 /* of a lease may go by until operations that failed together are no more tried alone */
 #define BULK_OPERATIONS 500
 #define BULK_BYTES ((size_t)8 << 20)
 
@@ -38,8 +40,13 @@ char *postgres_text(const PGresult *result, int row, int column)
     return memory_bytes(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
 }
 
+/* Others hold locks too (a caller on a row of exports, a backend that hangs), and leases must be renewed meanwhile.
+ */
 static int use_pipeline(struct postgres *store, struct error *error)
 {
+    char *sql = memory_format("SET lock_timeout = %lld", (long long)store->lease_ms / LOCK_SHARE);
+    PQclear(postgres_ask(store->connection, sql, NULL, store->timeout_ms));
+    free(sql);
     if (PQsetnonblocking(store->connection, 1) == 0 && PQenterPipelineMode(store->connection))
         return 0;
     postgres_fail(store->connection, NULL, "carry on", error);
@@ -259,14 +266,55 @@ static int run_with_tries(struct postgres *store, struct store_op *first, struct
     }
 }
 
-/* 22, 23: a value; 54: too much of it; 42: the statement itself. Not the connection, nor want of room. */
+/* 22, 23: a value; 54: too much of it; 42: the statement itself; 55P03, 57014: it waits for what another holds. Not
+ * the connection, nor want of room. */
 static bool is_one_operations_fault(const struct postgres *store)
 {
-    static const char *const classes[] = {"22", "23", "42", "54"};
+    static const char *const classes[] = {"22", "23", "42", "54", "55P03", "57014"};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
-        if (strncmp(store->sqlstate, classes[i], 2) == 0)
+        if (strncmp(store->sqlstate, classes[i], strlen(classes[i])) == 0)
             return true;
     return false;
+}
+
+enum turn { TURN_LEASES, TURN_OWN, TURN_CALLERS, TURN_COUNT };
+
+/* What may wait for the callers' locks comes last. */
+static enum turn turn_of(const struct store_op *op)
+{
+    if (op->kind == STORE_TICK)
+        return TURN_LEASES;
+    bool keeps_exports = (op->kind == STORE_SUBMIT && op->submit.job->door == JOB_DOOR_EXPORT) ||
+                         (op->kind == STORE_FINISH && op->finish.door == JOB_DOOR_EXPORT) || op->kind == STORE_RETRY;
+    return keeps_exports ? TURN_CALLERS : TURN_OWN;
+}
+
+static bool waited_for_others(const struct postgres *store)
+{
+    return strcmp(store->sqlstate, "55P03") == 0 || strcmp(store->sqlstate, "57014") == 0;
+}
+
+/* Each in a transaction of its own. After some waits the rest fails unseen: callers do it again. */
+static void run_alone(struct postgres *store, struct store_op *first)
+{
+    const int64_t patience_until_ns = clock_monotonic_ns() + store->lease_ms * 1000000 / ALONE_SHARE;
+    struct error held_up = {0};
+    for (enum turn turn = TURN_LEASES; turn < TURN_COUNT; turn++) {
+        for (struct store_op *op = first; op; op = op->next) {
+            if (turn_of(op) != turn)
+                continue;
+            if (error_is_set(&held_up)) {
+                op->error = held_up;
+                continue;
+            }
+            struct store_op *next = op->next;
+            op->next = NULL;
+            bool failed = run_with_tries(store, op, &op->error) != 0;
+            op->next = next;
+            if (failed && waited_for_others(store) && clock_monotonic_ns() > patience_until_ns)
+                held_up = op->error;
+        }
+    }
 }
 
 static int engine_run(struct store_engine *engine, struct store_op *first, struct error *error)
@@ -277,12 +325,7 @@ static int engine_run(struct store_engine *engine, struct store_op *first, struc
     if (!is_one_operations_fault(store) || !first->next)
         return -1;
     error_clear(error);
-    for (struct store_op *op = first; op; op = op->next) {
-        struct store_op *next = op->next;
-        op->next = NULL;
-        run_with_tries(store, op, &op->error);
-        op->next = next;
-    }
+    run_alone(store, first);
     return 0;
 }
 

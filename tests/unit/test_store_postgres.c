@@ -442,6 +442,75 @@ static void two_hosts_migrate_one_database_at_once(void **state)
     submit_plain(fixture, "a");
 }
 
+/* Enqueues them all, and waits for the last. */
+static void run_together(struct fixture *fixture, struct store_op **ops, int count)
+{
+    fixture->done = NULL;
+    for (int i = 0; i < count; i++) {
+        ops[i]->callback = on_done;
+        ops[i]->client = fixture;
+        store_enqueue(fixture->store, ops[i]);
+    }
+    while (fixture->done != ops[count - 1])
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+}
+
+static struct store_op *completed(const struct job *job)
+{
+    struct store_op *op = store_op_new(STORE_FINISH, NULL, NULL);
+    op->finish.finish = STORE_FINISH_COMPLETED;
+    op->finish.sequence = job->sequence;
+    op->finish.door = job->door;
+    op->finish.lease = job->lease;
+    op->finish.attempts = job->attempts;
+    op->finish.finished_at_ms = clock_now_ms();
+    op->finish.result = memory_text("{}");
+    return op;
+}
+
+/* The lease is 2 s here, and [store] timeout 10 s. */
+static void a_row_that_a_caller_locks_costs_no_other_job_its_lease(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fixture other;
+    open_other(&other);
+    insert_repro();
+    struct store_op *locked = submit(fixture, make_export("0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001", repro_id), true);
+    struct store_op *running = submit(fixture, make_job("running", "noop"), true);
+    struct store_op *ended = submit(fixture, make_job("ended", "noop"), true);
+    PGconn *caller = connect_plainly();
+    PQclear(PQexec(caller, "BEGIN; UPDATE exports SET options = NULL"));
+
+    struct store_op *ops[] = {completed(locked->submit.job), completed(ended->submit.job),
+                              store_op_new(STORE_TICK, NULL, NULL)};
+    ops[2]->tick.now_ms = clock_now_ms();
+    ops[2]->tick.held = memory_zeroed(1, sizeof(int64_t));
+    ops[2]->tick.held[ops[2]->tick.held_count++] = running->submit.job->lease;
+    run_together(fixture, ops, 3);
+    assert_true(error_is_set(&ops[0]->error));
+    assert_true(ops[0]->error.retryable);
+    assert_false(error_is_set(&ops[1]->error));
+    assert_true(ops[1]->finish.applied);
+    assert_false(error_is_set(&ops[2]->error));
+    assert_int_equal(ops[2]->tick.lost_count, 0);
+    assert_string_equal(ask("SELECT lease_until > now() FROM exportd.queue q JOIN exportd.jobs j USING (sequence)"
+                            " WHERE j.id = 'running'"),
+                        "t");
+    for (int i = 0; i < 3; i++)
+        store_op_free(ops[i]);
+
+    PQclear(PQexec(caller, "COMMIT"));
+    PQfinish(caller);
+    ops[0] = run(fixture, completed(locked->submit.job));
+    assert_true(ops[0]->finish.applied);
+    store_op_free(ops[0]);
+    assert_string_equal(ask("SELECT status FROM exports"), "completed");
+    store_op_free(locked);
+    store_op_free(running);
+    store_op_free(ended);
+    close_other(&other);
+}
+
 /* A pooler takes the connection at once, and may have no server to hand the first query to. */
 static void a_server_that_takes_the_connection_and_says_no_more_is_given_up(void **state)
 {
@@ -499,6 +568,7 @@ int main(void)
         TEST(the_callers_own_tables_are_left_as_they_are),
         TEST(a_table_exports_of_another_shape_is_left_alone),
         TEST(two_hosts_migrate_one_database_at_once),
+        TEST(a_row_that_a_caller_locks_costs_no_other_job_its_lease),
         TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
