@@ -294,6 +294,13 @@ static bool waited_for_others(const struct postgres *store)
     return strcmp(store->sqlstate, "55P03") == 0 || strcmp(store->sqlstate, "57014") == 0;
 }
 
+/* What kept this host from its leases may have kept the others from theirs: they come first. */
+static void note_failed_tick(struct postgres *store, const struct store_op *op)
+{
+    if (op->kind == STORE_TICK)
+        store->reap_from_ns = clock_monotonic_ns() + store->lease_ms * 1000000;
+}
+
 /* Each in a transaction of its own. After some waits the rest fails unseen: callers do it again. */
 static void run_alone(struct postgres *store, struct store_op *first)
 {
@@ -311,6 +318,8 @@ static void run_alone(struct postgres *store, struct store_op *first)
             op->next = NULL;
             bool failed = run_with_tries(store, op, &op->error) != 0;
             op->next = next;
+            if (failed)
+                note_failed_tick(store, op);
             if (failed && waited_for_others(store) && clock_monotonic_ns() > patience_until_ns)
                 held_up = op->error;
         }
@@ -322,8 +331,11 @@ static int engine_run(struct store_engine *engine, struct store_op *first, struc
     struct postgres *store = (struct postgres *)engine;
     if (run_with_tries(store, first, error) == 0)
         return 0;
-    if (!is_one_operations_fault(store) || !first->next)
+    if (!is_one_operations_fault(store) || !first->next) {
+        for (const struct store_op *op = first; op; op = op->next)
+            note_failed_tick(store, op);
         return -1;
+    }
     error_clear(error);
     run_alone(store, first);
     return 0;

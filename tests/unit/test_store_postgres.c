@@ -545,6 +545,113 @@ static void a_server_that_takes_the_connection_and_says_no_more_is_given_up(void
     free(url);
 }
 
+struct answered {
+    struct store_op *ops[6000];
+    int left;
+};
+
+static void on_answered(struct store_op *op, void *client)
+{
+    struct answered *answered = client;
+    (void)op;
+    assert_true(answered->left > 0);
+    answered->left--;
+}
+
+static void enqueue_many(struct fixture *fixture, struct answered *answered, int count, size_t bytes)
+{
+    answered->left = count;
+    for (int i = 0; i < count; i++) {
+        char id[20];
+        snprintf(id, sizeof id, "job-%d", i % (count / 2)); /* each twice: the second is looked up */
+        struct store_op *op = answered->ops[i] = store_op_new(STORE_SUBMIT, on_answered, answered);
+        op->submit.job = make_job(id, "noop");
+        op->submit.claim = i % 3 == 0;
+        free(op->submit.job->data);
+        op->submit.job->data = memory_zeroed(1, bytes + 1);
+        memset(op->submit.job->data, 'x', bytes);
+        op->submit.job->data_length = bytes;
+        store_enqueue(fixture->store, op);
+    }
+}
+
+/* In the middle of what it is sent, of its answers, and of look-ups. */
+static void whenever_the_server_goes_each_operation_is_answered_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answered *answered = calloc(1, sizeof *answered);
+    for (int round = 0; round < 10; round++) {
+        int count = 3000;
+        enqueue_many(fixture, answered, count, round % 2 ? 10000 : 100);
+        for (int turn = 0; turn < round * 3 && answered->left > 0; turn++)
+            uv_run(&fixture->loop, UV_RUN_ONCE);
+        execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exportd'");
+        if (round % 5 == 4) {
+            close_store(fixture);
+            assert_int_equal(answered->left, 0);
+            open_store(fixture);
+        }
+        while (answered->left > 0)
+            uv_run(&fixture->loop, UV_RUN_ONCE);
+        for (int i = 0; i < count; i++)
+            if (error_is_set(&answered->ops[i]->error))
+                assert_true(answered->ops[i]->error.retryable);
+        usleep(300000);
+        for (int i = 0; i < count; i += 97)
+            if (!error_is_set(&answered->ops[i]->error)) {
+                struct job *job = get(fixture, answered->ops[i]->submit.job->id);
+                assert_non_null(job);
+                job_free(job);
+            }
+        for (int i = 0; i < count; i++)
+            store_op_free(answered->ops[i]);
+        execute("TRUNCATE exportd.jobs, exportd.queue");
+    }
+    free(answered);
+}
+
+static bool tick_fails(struct fixture *fixture, int64_t held)
+{
+    struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
+    op->tick.now_ms = clock_now_ms();
+    op->tick.held = memory_zeroed(1, sizeof held);
+    op->tick.held[op->tick.held_count++] = held;
+    run_together(fixture, &op, 1);
+    bool failed = error_is_set(&op->error);
+    store_op_free(op);
+    return failed;
+}
+
+/* Where all were kept from it, by a table that is locked or a disk that is full. The lease is 2 s here. */
+static void a_host_that_could_not_renew_is_given_time_to(void **state)
+{
+    struct fixture *one = *state;
+    struct fixture two;
+    open_other(&two);
+    struct store_op *op = submit(&two, make_job("a", "noop"), true);
+    int64_t lease = op->submit.job->lease;
+    for (int i = 0; i < 25; i++) { /* both have been up for longer than a lease */
+        store_op_free(tick(one, NULL, 0));
+        store_op_free(tick(&two, &lease, 1));
+        usleep(100000);
+    }
+    PGconn *owner = connect_plainly();
+    PQclear(PQexec(owner, "BEGIN; LOCK TABLE exportd.queue"));
+    for (int64_t until_ms = clock_now_ms() + 3000; clock_now_ms() < until_ms;) {
+        assert_true(tick_fails(one, 0));
+        assert_true(tick_fails(&two, lease));
+    }
+    PQclear(PQexec(owner, "COMMIT"));
+    PQfinish(owner);
+    store_op_free(tick(one, NULL, 0));
+    struct store_op *renewed = tick(&two, &lease, 1);
+    assert_int_equal(renewed->tick.lost_count, 0);
+    store_op_free(renewed);
+    assert_true(finish(&two, op->submit.job, STORE_FINISH_COMPLETED, lease, NULL));
+    store_op_free(op);
+    close_other(&two);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -568,6 +675,8 @@ int main(void)
         TEST(the_callers_own_tables_are_left_as_they_are),
         TEST(a_table_exports_of_another_shape_is_left_alone),
         TEST(two_hosts_migrate_one_database_at_once),
+        TEST(a_host_that_could_not_renew_is_given_time_to),
+        TEST(whenever_the_server_goes_each_operation_is_answered_once),
         TEST(a_row_that_a_caller_locks_costs_no_other_job_its_lease),
         TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
