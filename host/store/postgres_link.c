@@ -2,6 +2,7 @@
  * The connection: a pipeline of prepared statements, sent and read in one go, so that a batch costs one round trip
  * and one commit however much is in it.
  */
+#include "base/log.h"
 #include "base/memory.h"
 #include "store/postgres.h"
 
@@ -301,6 +302,18 @@ static void drop_or_mark(struct postgres *store)
     postgres_disconnect(store);
 }
 
+/* It belongs to the callers, who may have changed it or taken it away. */
+static void look_for_exports(struct postgres *store)
+{
+    bool had_exports = store->has_exports;
+    store->has_exports = postgres_has_exports(store->connection, store->timeout_ms);
+    if (had_exports && !store->has_exports)
+        log_write(
+            LOG_LEVEL_WARNING, "store", NULL,
+            "the table exports is gone, or no more as callers know it: it is left alone until this host connects "
+            "anew");
+}
+
 void postgres_clean(struct postgres *store)
 {
     if (!store->connection || !store->unclean)
@@ -309,6 +322,8 @@ void postgres_clean(struct postgres *store)
     PGresult *result = postgres_ask(store->connection, "ROLLBACK; DEALLOCATE ALL", NULL, store->timeout_ms);
     bool is_clean = PQresultStatus(result) == PGRES_COMMAND_OK;
     PQclear(result);
+    if (is_clean && strncmp(store->sqlstate, "42", 2) == 0)
+        look_for_exports(store);
     memset(store->prepared, 0, sizeof store->prepared);
     store->unclean = false;
     if (!is_clean || PQstatus(store->connection) != CONNECTION_OK || !PQenterPipelineMode(store->connection))

@@ -78,7 +78,9 @@ static void connect_and_listen(uv_work_t *work)
     struct error error = {0};
     PGconn *connection = postgres_connect(listener->url, CONNECT_MS, &error);
     PGresult *result =
-        connection ? PQexec(connection, "SET application_name = 'exportd listen'; LISTEN exportd") : NULL;
+        connection
+            ? postgres_ask(connection, "SET application_name = 'exportd listen'; LISTEN exportd", NULL, CONNECT_MS)
+            : NULL;
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         PQfinish(connection);
         connection = NULL;

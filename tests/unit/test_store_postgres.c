@@ -652,6 +652,26 @@ static void a_host_that_could_not_renew_is_given_time_to(void **state)
     close_other(&two);
 }
 
+static void a_table_exports_that_goes_keeps_no_job_from_its_end(void **state)
+{
+    struct fixture *fixture = *state;
+    insert_repro();
+    struct store_op *op = submit(fixture, make_export("0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001", repro_id), true);
+    execute("DROP TABLE exports");
+    struct store_op *end = completed(op->submit.job);
+    for (int tries = 0; tries < 3; tries++) { /* as its host does */
+        run_together(fixture, &end, 1);
+        if (!error_is_set(&end->error))
+            break;
+        assert_true(end->error.retryable);
+        error_clear(&end->error);
+    }
+    assert_true(end->finish.applied);
+    assert_int_equal(state_of(fixture, "0b8f6f0e-8f55-4a3e-9b35-2f3a1f1c0001"), JOB_COMPLETED);
+    store_op_free(end);
+    store_op_free(op);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -677,6 +697,7 @@ int main(void)
         TEST(two_hosts_migrate_one_database_at_once),
         TEST(a_host_that_could_not_renew_is_given_time_to),
         TEST(whenever_the_server_goes_each_operation_is_answered_once),
+        TEST(a_table_exports_that_goes_keeps_no_job_from_its_end),
         TEST(a_row_that_a_caller_locks_costs_no_other_job_its_lease),
         TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
