@@ -84,6 +84,7 @@ static int set_up(PGconn *connection, int64_t timeout_ms, struct error *error)
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
         "SET enable_seqscan = off; SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = "
         "force_generic_plan;"
+        "SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex';"
         "SET client_min_messages = warning; SET TimeZone = 'UTC'; SET statement_timeout = %lld;"
         "SET idle_in_transaction_session_timeout = %lld; SET client_connection_check_interval = 1000;"
         "SELECT current_setting('server_encoding'), pg_is_in_recovery() OR "

@@ -672,6 +672,47 @@ static void a_table_exports_that_goes_keeps_no_job_from_its_end(void **state)
     store_op_free(op);
 }
 
+/* Whoever owns the database may have set them for it. */
+static void the_databases_own_settings_change_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    close_store(fixture);
+    execute("ALTER DATABASE postgres SET bytea_output = 'escape'");
+    execute("ALTER DATABASE postgres SET default_transaction_isolation = 'repeatable read'");
+    open_store(fixture);
+    execute("ALTER DATABASE postgres RESET ALL");
+    submit_plain(fixture, "a");
+    submit_plain(fixture, "b");
+    struct store_op *op = submit(fixture, make_job("a", "noop"), false);
+    assert_int_equal(op->submit.outcome, STORE_SAME);
+    store_op_free(op);
+
+    /* Another host takes what the limit leaves, while this one waits for its turn. */
+    PGconn *other = connect_plainly();
+    PQclear(PQexec(other,
+                   "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('exportd.limit.noop', 0));"
+                   "UPDATE exportd.queue SET lease = nextval('exportd.leases'), lease_until = now() + interval "
+                   "'1 minute', host = 'other' WHERE sequence = (SELECT min(sequence) FROM exportd.queue)"));
+    static const char *const routes[] = {"noop"};
+    fixture->done = NULL;
+    op = store_op_claim("noop", 1, on_done, fixture);
+    op->claim.limit = 1;
+    op->claim.limit_routes = routes;
+    op->claim.limit_route_count = 1;
+    store_enqueue(fixture->store, op);
+    for (int i = 0; i < 5; i++) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+        usleep(5000);
+    }
+    PQclear(PQexec(other, "COMMIT"));
+    PQfinish(other);
+    while (!fixture->done)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    assert_false(error_is_set(&op->error));
+    assert_int_equal(op->claim.count, 0);
+    store_op_free(op);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -698,6 +739,7 @@ int main(void)
         TEST(a_host_that_could_not_renew_is_given_time_to),
         TEST(whenever_the_server_goes_each_operation_is_answered_once),
         TEST(a_table_exports_that_goes_keeps_no_job_from_its_end),
+        TEST(the_databases_own_settings_change_nothing),
         TEST(a_row_that_a_caller_locks_costs_no_other_job_its_lease),
         TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
