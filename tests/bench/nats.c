@@ -4,8 +4,8 @@
  * and waits for JetStream alone. Prints one JSON object.
  *
  *   floor URL COUNT
- *   load URL TASK JOBS UNDER_WAY   UNDER_WAY jobs are published and not yet answered, at the most
- *   fill URL TASK JOBS PRIORITY
+ *   load URL TASK JOBS UNDER_WAY [CALLERS]   UNDER_WAY jobs are published and not yet answered, at the most; CALLERS
+ * of them not yet confirmed fill URL TASK JOBS PRIORITY
  */
 #include <nats/nats.h>
 #include <pthread.h>
@@ -152,7 +152,7 @@ static void wait_for(struct load *load, int published, int under_way)
     pthread_mutex_unlock(&load->mutex);
 }
 
-static int load_with(const char *url, const char *task, int jobs, int under_way)
+static int load_with(const char *url, const char *task, int jobs, int under_way, int callers)
 {
     struct load load = {.jobs = jobs};
     natsSubscription *subscription = NULL;
@@ -171,6 +171,7 @@ static int load_with(const char *url, const char *task, int jobs, int under_way)
     }
     must(natsConnection_Flush(connection), "flush");
     jsOptions_Init(&options);
+    options.PublishAsync.MaxPending = callers;
     must(natsConnection_JetStream(&js, connection, &options), "jetstream");
     snprintf(prefix, sizeof prefix, "bench-%d-%lld", (int)getpid(), (long long)now_ns());
     int64_t began = now_ns();
@@ -215,13 +216,14 @@ int main(int count, char **arguments)
 {
     if (count == 4 && strcmp(arguments[1], "floor") == 0)
         return floor_of(arguments[2], (int)strtol(arguments[3], NULL, 10));
-    if (count == 6 && strcmp(arguments[1], "load") == 0)
+    if ((count == 6 || count == 7) && strcmp(arguments[1], "load") == 0)
         return load_with(arguments[2], arguments[3], (int)strtol(arguments[4], NULL, 10),
-                         (int)strtol(arguments[5], NULL, 10));
+                         (int)strtol(arguments[5], NULL, 10), count == 7 ? (int)strtol(arguments[6], NULL, 10) : 0);
     if (count == 6 && strcmp(arguments[1], "fill") == 0)
         return fill(arguments[2], arguments[3], (int)strtol(arguments[4], NULL, 10),
                     (int)strtol(arguments[5], NULL, 10));
-    fprintf(stderr,
-            "usage: bench-nats floor URL COUNT | load URL TASK JOBS UNDER_WAY | fill URL TASK JOBS PRIORITY\n");
+    fprintf(
+        stderr,
+        "usage: bench-nats floor URL COUNT | load URL TASK JOBS UNDER_WAY [CALLERS] | fill URL TASK JOBS PRIORITY\n");
     return 2;
 }

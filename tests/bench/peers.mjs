@@ -1,5 +1,5 @@
 // Other job queues on the same servers, in the same run. Each runs a no-op job, with the settings that its documentation gives for throughput, and
-// enqueues over its own door, one job a call, each call awaited, by as many callers as exportd has jobs under way. Measured is the full road: from the
+// enqueues over its own door, one job a call, each call awaited, by as many callers as exportd has for the figure that stands against theirs. Measured is the full road: from the
 // first enqueue to the end of the last job, as the queue itself has it. One process enqueues, others work.
 import { dirname, join } from 'node:path';
 import { existsSync, readFileSync } from 'node:fs';
@@ -97,5 +97,5 @@ export async function peers(postgres, redis, exportdPerSecond) {
       for (const database of ['peer_road', 'peer_single']) await postgres.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
     }
   }
-  if (best > 0) row(`exportd, ${CALLERS} under way, over the best of them`, `${(exportdPerSecond / best).toFixed(2)} (to reach: 2)`);
+  if (best > 0) row('exportd over the best of them', `${(exportdPerSecond / best).toFixed(2)} (to reach: 2)`);
 }
