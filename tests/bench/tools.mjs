@@ -116,7 +116,7 @@ export async function bench(...parts) {
       process.exit(128 + constants.signals[signal]);
     });
   process.on('uncaughtException', async error => {
-    console.error(error);
+    if (!ending) console.error(error);
     await end();
     process.exit(1);
   });
