@@ -692,7 +692,7 @@ static void the_databases_own_settings_change_nothing(void **state)
     PQclear(PQexec(other,
                    "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('exportd.limit.noop', 0));"
                    "UPDATE exportd.queue SET lease = nextval('exportd.leases'), lease_until = now() + interval "
-                   "'1 minute', host = 'other' WHERE sequence = (SELECT min(sequence) FROM exportd.queue)"));
+                   "'1 minute', host = 'other' WHERE sequence = (SELECT max(sequence) FROM exportd.queue)"));
     static const char *const routes[] = {"noop"};
     fixture->done = NULL;
     op = store_op_claim("noop", 1, on_done, fixture);
