@@ -67,6 +67,7 @@ static int reconnect(struct postgres *store, struct error *error)
     store->has_exports = postgres_has_exports(store->connection, store->timeout_ms);
     store->reap_from_ns = now_ns + store->lease_ms * 1000000;
     store->count_from_ns = 0;
+    store->ticked_at_ms = 0;
     log_write(LOG_LEVEL_INFO, "store", NULL, "the database answers again");
     return use_pipeline(store, error);
 }

@@ -116,6 +116,8 @@ struct postgres {
     int64_t lease_ms, timeout_ms, queue_limit;
     bool has_exports;
     int64_t reap_from_ns; /* not before: after an outage the others renew first */
+    int64_t ticked_at_ms; /* the last tick, on the database's clock; 0: none over this connection */
+    bool stood_still;     /* between the last ticks: reaping was put off for it */
     int64_t next_try_ns;
     int64_t waiting;       /* jobs that wait, as last counted, and what this host did since */
     int64_t count_from_ns; /* not counted again before */
@@ -131,8 +133,8 @@ struct postgres {
 /* Opens and sets up a connection. Blocking, at most timeout_ms. NULL with error set (store_unreachable, …). */
 PGconn *postgres_connect(const char *url, int64_t timeout_ms, struct error *error);
 
-/* As PQexec(), outside a pipeline, but NULL where no sign comes for timeout_ms: then the connection is of no more use.
- * value: $1, or NULL. */
+/* As PQexec(), outside a pipeline, but NULL where no sign comes for timeout_ms: then the connection is of no more
+ * use. value: $1, or NULL. */
 PGresult *postgres_ask(PGconn *connection, const char *sql, const char *value, int64_t timeout_ms);
 
 /* Adds a statement to the pipeline; takes the parameters. */

@@ -31,6 +31,8 @@
 
 #define LEASE_END(milliseconds) "now() + " milliseconds "::bigint * interval '1 ms'"
 
+#define NOW_MS "(extract(epoch FROM now()) * 1000)::bigint"
+
 /* The jobs are numbered, and leased where wanted, before they are inserted, so that one pass fills both tables. */
 #define SUBMIT                                                                                                       \
     "WITH u AS MATERIALIZED (SELECT *, nextval('exportd.jobs_sequence') AS sequence,"                                \
@@ -178,8 +180,10 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                                                                   " AND lease > 0 AND lease_until < " LEASE_END("$3"),
     [PG_LOST] = "SELECT h FROM unnest($1::bigint[]) AS h WHERE NOT EXISTS"
                 " (SELECT 1 FROM exportd.queue q WHERE q.lease = h AND q.lease > 0)",
+    /* Not where the database stood still since this host's last tick ($1): then nobody could renew. */
     [PG_REAP] = "WITH dead AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease > 0"
-                " AND lease_until < now() LIMIT 1000 FOR UPDATE SKIP LOCKED)"
+                " AND lease_until < now() AND ($1::bigint = 0 OR " NOW_MS
+                " - $1::bigint < $2::bigint) LIMIT 1000 FOR UPDATE SKIP LOCKED)"
                 " UPDATE exportd.queue SET lease = 0, lease_until = NULL, host = NULL, losses = losses + 1,"
                 " attempts = greatest(attempts - 1, 0), run_at = 0"
                 " WHERE sequence = ANY (ARRAY(SELECT sequence FROM dead))",
@@ -191,7 +195,7 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
         " (SELECT created_at FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route, priority DESC,"
         " sequence LIMIT 1),"
         " (SELECT min(next_at) FROM exportd.outbox WHERE NOT dead AND channel = 0),"
-        " (SELECT min(next_at) FROM exportd.outbox WHERE NOT dead AND channel = 1)",
+        " (SELECT min(next_at) FROM exportd.outbox WHERE NOT dead AND channel = 1), " NOW_MS,
     [PG_ROUTES] =
         "WITH RECURSIVE r AS ((SELECT route FROM exportd.queue WHERE lease = 0 AND run_at = 0 ORDER BY route LIMIT 1)"
         " UNION ALL SELECT (SELECT q.route FROM exportd.queue q WHERE q.lease = 0 AND q.run_at = 0"

@@ -6,6 +6,7 @@
 #include "store/postgres.h"
 
 #define COUNT_SHARE 50 /* counting may take a fiftieth of the time */
+#define STILL_SHARE 2  /* of a lease without a tick is more than a host can renew over */
 
 static void send_numbers(struct postgres *store, enum postgres_statement which, postgres_reader reader,
                          struct store_op *op)
@@ -44,6 +45,29 @@ static void read_cancelled(struct postgres *store, const PGresult *result, void 
     read_numbers(result, &op->tick.cancelled, &op->tick.cancelled_count);
 }
 
+/* Leases may have ended that nobody could renew: their hosts come first. Once: where each tick comes late, the dead
+ * would never be reaped. */
+static void note_time(struct postgres *store, int64_t now_ms)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    bool late = store->ticked_at_ms > 0 && now_ms - store->ticked_at_ms >= store->lease_ms / STILL_SHARE;
+    if (late && !store->stood_still) {
+        store->stood_still = true;
+        store->reap_from_ns = now_ns + store->lease_ms * 1000000;
+    } else if (now_ns >= store->reap_from_ns) {
+        store->stood_still = false;
+    }
+    store->ticked_at_ms = now_ms;
+}
+
+static void send_reap(struct postgres *store)
+{
+    struct postgres_parameters parameters = {0};
+    postgres_add_number(&parameters, store->stood_still ? 0 : store->ticked_at_ms);
+    postgres_add_number(&parameters, store->lease_ms / STILL_SHARE);
+    postgres_send(store, PG_REAP, &parameters, NULL, NULL);
+}
+
 static void read_state(struct postgres *store, const PGresult *result, void *client)
 {
     struct store_op *op = client;
@@ -52,6 +76,7 @@ static void read_state(struct postgres *store, const PGresult *result, void *cli
     op->tick.next_delivery_ms[STORE_CHANNEL_WEBHOOK] = postgres_number(result, 0, 2);
     op->tick.next_delivery_ms[STORE_CHANNEL_NATS] = postgres_number(result, 0, 3);
     op->tick.waiting = store->waiting;
+    note_time(store, postgres_number(result, 0, 4));
 }
 
 static void read_routes(struct postgres *store, const PGresult *result, void *client)
@@ -107,7 +132,7 @@ void postgres_tick(struct postgres *store, struct store_op *op)
         send_numbers(store, PG_LOST, read_lost, op);
     }
     if (now_ns >= store->reap_from_ns)
-        postgres_send(store, PG_REAP, NULL, NULL, NULL);
+        send_reap(store);
     postgres_add_number(&now, op->tick.now_ms);
     postgres_send(store, PG_PROMOTE, &now, NULL, NULL);
     postgres_send(store, PG_STATE, NULL, read_state, op);

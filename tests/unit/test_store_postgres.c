@@ -713,6 +713,51 @@ static void the_databases_own_settings_change_nothing(void **state)
     store_op_free(op);
 }
 
+static void signal_backends(const char *ids, int number)
+{
+    const char *at = ids;
+    for (char *end = NULL; *at; at = *end ? end + 1 : end)
+        kill((pid_t)strtol(at, &end, 10), number);
+}
+
+/* For longer than a lease (2 s here), but not than [store] timeout. */
+static void a_server_that_stood_still_costs_no_host_its_leases(void **state)
+{
+    struct fixture *one = *state;
+    struct fixture two;
+    open_other(&two);
+    struct store_op *op = submit(&two, make_job("a", "noop"), true);
+    int64_t lease = op->submit.job->lease;
+    for (int i = 0; i < 25; i++) { /* both have been up for longer than a lease */
+        store_op_free(tick(one, NULL, 0));
+        store_op_free(tick(&two, &lease, 1));
+        usleep(100000);
+    }
+    const char *backends = ask("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = "
+                               "'exportd' AND pid <> pg_backend_pid()");
+    struct store_op *first = store_op_new(STORE_TICK, on_done, one);
+    first->tick.now_ms = clock_now_ms();
+    signal_backends(backends, SIGSTOP);
+    one->done = NULL;
+    store_enqueue(one->store, first);
+    for (int i = 0; i < 30; i++) {
+        uv_run(&one->loop, UV_RUN_NOWAIT);
+        usleep(100000);
+    }
+    signal_backends(backends, SIGCONT);
+    while (!one->done)
+        uv_run(&one->loop, UV_RUN_ONCE);
+    assert_false(error_is_set(&first->error));
+    store_op_free(first);
+    store_op_free(tick(one, NULL, 0));
+    struct store_op *renewed = tick(&two, &lease, 1);
+    assert_int_equal(renewed->tick.lost_count, 0);
+    store_op_free(renewed);
+    assert_true(finish(&two, op->submit.job, STORE_FINISH_COMPLETED, lease, NULL));
+    store_op_free(op);
+    close_other(&two);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -740,6 +785,7 @@ int main(void)
         TEST(whenever_the_server_goes_each_operation_is_answered_once),
         TEST(a_table_exports_that_goes_keeps_no_job_from_its_end),
         TEST(the_databases_own_settings_change_nothing),
+        TEST(a_server_that_stood_still_costs_no_host_its_leases),
         TEST(a_row_that_a_caller_locks_costs_no_other_job_its_lease),
         TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
