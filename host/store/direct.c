@@ -215,6 +215,8 @@ static void wait_for_answer(struct direct *direct)
         int count = poll(&descriptor, 1, (int)direct->timeout_ms);
         go_on(direct, count == 0);
     }
+    if (direct->sent.first) /* it could not be watched */
+        go_on(direct, true);
 }
 
 struct op_list direct_close(struct direct *direct)

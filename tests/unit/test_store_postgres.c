@@ -6,6 +6,7 @@
 
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -758,6 +759,24 @@ static void a_server_that_stood_still_costs_no_host_its_leases(void **state)
     close_other(&two);
 }
 
+static void a_store_that_is_closed_without_descriptors_left_answers_too(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rlimit limit, none;
+    fixture->done = NULL;
+    struct store_op *op = store_op_new(STORE_GET, on_done, fixture);
+    op->get.id = memory_text("a");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    store_enqueue(fixture->store, op);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    close_store(fixture);
+    assert_ptr_equal(fixture->done, op);
+    store_op_free(op);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -786,6 +805,7 @@ int main(void)
         TEST(a_table_exports_that_goes_keeps_no_job_from_its_end),
         TEST(the_databases_own_settings_change_nothing),
         TEST(a_server_that_stood_still_costs_no_host_its_leases),
+        TEST(a_store_that_is_closed_without_descriptors_left_answers_too),
         TEST(a_row_that_a_caller_locks_costs_no_other_job_its_lease),
         TEST(a_server_that_takes_the_connection_and_says_no_more_is_given_up),
     };
