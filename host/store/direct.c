@@ -131,7 +131,7 @@ static void launch(struct direct *direct)
     uv_timer_stop(&direct->lazy_timer);
     if (!direct->gathered.first || direct->sent.first || direct->lent)
         return;
-    struct op_list batch = op_list_take(&direct->gathered, STORE_BATCH_MAX);
+    struct op_list batch = op_list_take(&direct->gathered);
     for (const struct store_op *op = batch.first; op; op = op->next)
         direct->urgent -= op->lazy ? 0 : 1;
     bool wants_write = false;

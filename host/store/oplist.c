@@ -1,5 +1,7 @@
 #include "store/oplist.h"
 
+#include <string.h>
+
 void op_list_append(struct op_list *list, struct store_op *op)
 {
     op->next = NULL;
@@ -24,13 +26,28 @@ void op_list_join(struct op_list *list, struct op_list *more)
     *more = (struct op_list){0};
 }
 
-struct op_list op_list_take(struct op_list *list, size_t most)
+size_t op_list_weight(const struct store_op *op)
+{
+    size_t bytes = 0;
+    if (op->kind == STORE_SUBMIT)
+        return op->submit.job->data_length + (op->submit.job->origin ? strlen(op->submit.job->origin) : 0);
+    if (op->kind != STORE_FINISH)
+        return 0;
+    bytes += op->finish.result ? strlen(op->finish.result) : 0;
+    for (const struct store_delivery *delivery = op->finish.delivery; delivery; delivery = delivery->next)
+        bytes += strlen(delivery->body);
+    return bytes;
+}
+
+struct op_list op_list_take(struct op_list *list)
 {
     struct op_list taken = {0};
-    while (list->first && taken.count < most) {
+    size_t bytes = 0;
+    while (list->first && taken.count < STORE_BATCH_MAX && bytes < STORE_BATCH_BYTES) {
         struct store_op *op = list->first;
         list->first = op->next;
         list->count--;
+        bytes += op_list_weight(op);
         op_list_append(&taken, op);
     }
     if (!list->first)

@@ -6,7 +6,8 @@
 
 #include "store/store.h"
 
-#define STORE_BATCH_MAX 2000 /* operations in one transaction */
+#define STORE_BATCH_MAX 2000                         /* operations in one transaction */
+#define STORE_BATCH_BYTES ((size_t)64 * 1024 * 1024) /* of what they carry; one alone may have more */
 
 struct op_list {
     struct store_op *first, *last;
@@ -15,7 +16,11 @@ struct op_list {
 
 void op_list_append(struct op_list *list, struct store_op *op);
 void op_list_join(struct op_list *list, struct op_list *more); /* more is empty afterwards */
-struct op_list op_list_take(struct op_list *list, size_t most);
+/* The first ones, as one batch may hold: STORE_BATCH_MAX, STORE_BATCH_BYTES. */
+struct op_list op_list_take(struct op_list *list);
+
+/* How much data an operation brings, about, in bytes. */
+size_t op_list_weight(const struct store_op *op);
 
 /* Sets error for those that have none. */
 void op_list_fail(struct store_op *first, const struct error *error);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "store/oplist.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,16 +73,6 @@ static int reconnect(struct postgres *store, struct error *error)
     return use_pipeline(store, error);
 }
 
-static size_t weight(const struct store_op *op)
-{
-    if (op->kind == STORE_SUBMIT)
-        return op->submit.job->data_length + (op->submit.job->origin ? strlen(op->submit.job->origin) : 0);
-    size_t bytes = op->finish.result ? strlen(op->finish.result) : 0;
-    for (const struct store_delivery *delivery = op->finish.delivery; delivery; delivery = delivery->next)
-        bytes += strlen(delivery->body);
-    return bytes;
-}
-
 typedef void (*bulk_sender)(struct postgres *store, struct store_op **ops, size_t count);
 typedef bool (*bulk_filter)(const struct store_op *op);
 
@@ -94,7 +85,7 @@ static void send_bulk(struct postgres *store, struct store_op *first, bulk_filte
         if (!takes(op))
             continue;
         ops[count++] = op;
-        bytes += op->kind == STORE_DELIVERY_RESULT ? 0 : weight(op);
+        bytes += op_list_weight(op);
         if (count == BULK_OPERATIONS || bytes > BULK_BYTES) {
             send(store, ops, count);
             count = bytes = 0;

@@ -87,6 +87,8 @@ static int set_up(PGconn *connection, int64_t timeout_ms, struct error *error)
         "SET default_transaction_isolation = 'read committed'; SET bytea_output = 'hex';"
         "SET client_min_messages = warning; SET TimeZone = 'UTC'; SET statement_timeout = %lld;"
         "SET idle_in_transaction_session_timeout = %lld; SET client_connection_check_interval = 1000;"
+        /* A host that is gone without a word must not hold its rows for hours. */
+        "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"
         "SELECT current_setting('server_encoding'), pg_is_in_recovery() OR "
         "current_setting('default_transaction_read_only') = 'on'",
         (long long)timeout_ms, (long long)timeout_ms);

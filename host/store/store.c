@@ -72,7 +72,7 @@ static void rest_when_quiet(struct store *store, size_t batch_count)
 
 static struct op_list take_batch(struct store *store)
 {
-    struct op_list batch = op_list_take(&store->waiting, STORE_BATCH_MAX);
+    struct op_list batch = op_list_take(&store->waiting);
     for (const struct store_op *op = batch.first; op; op = op->next)
         store->urgent -= op->lazy ? 0 : 1;
     return batch;
