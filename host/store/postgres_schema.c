@@ -219,13 +219,19 @@ int postgres_migrate(PGconn *connection, int version, char **warning, struct err
     if (check_version(found, error) != 0)
         return -1;
     /* One at a time; whoever comes second finds it done. */
-    if (run(connection, "SET statement_timeout = 0; SELECT pg_advisory_lock(" LOCK ")", "be locked", error) != 0)
+    if (run(connection,
+            "SELECT set_config('exportd.timeout', current_setting('statement_timeout'), false);"
+            "SET statement_timeout = 0; SELECT pg_advisory_lock(" LOCK ")",
+            "be locked", error) != 0)
         return -1;
     int failed = take_steps(connection, wanted, error);
     if (!failed)
         make_tables(connection, warning);
     struct error unlocking = {0};
-    run(connection, "SELECT pg_advisory_unlock(" LOCK "); RESET statement_timeout", "be unlocked", &unlocking);
+    run(connection,
+        "SELECT pg_advisory_unlock(" LOCK ");"
+        "SELECT set_config('statement_timeout', current_setting('exportd.timeout'), false)",
+        "be unlocked", &unlocking);
     return failed;
 }
 

@@ -437,6 +437,9 @@ static void two_hosts_migrate_one_database_at_once(void **state)
     assert_non_null(two);
     assert_int_equal(postgres_migrate(one, 0, NULL, &errors[0]), 0);
     assert_int_equal(postgres_migrate(two, 0, NULL, &errors[1]), 0);
+    PGresult *timeout = PQexec(one, "SHOW statement_timeout");
+    assert_string_equal(PQgetvalue(timeout, 0, 0), "5s"); /* as it was before */
+    PQclear(timeout);
     PQfinish(one);
     PQfinish(two);
     open_store(fixture);
