@@ -122,11 +122,12 @@ export class Postgres extends Server {
   async query(text, values, url = this.url) {
     const { default: pg } = await import('pg');
     const client = new pg.Client({ connectionString: url });
+    client.on('error', () => { /* the server may go: the query says so */ });
     await client.connect();
     try {
       return (await client.query(text, values)).rows;
     } finally {
-      await client.end();
+      await client.end().catch(() => { /* it is gone already */ });
     }
   }
 }
