@@ -15,7 +15,6 @@
 
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 30000
-#define FULL_JOBS 1000
 #define THREAD_STACK_BYTES (1 << 20) /* TLS and name look-ups need more than they should */
 
 enum upload_state {
@@ -399,11 +398,6 @@ void uploader_set_urls(const struct uploader *uploader, const char *job_id, json
         free(url);
         free(key);
     }
-}
-
-bool uploader_is_full(const struct uploader *uploader)
-{
-    return uploader && uploader->total >= FULL_JOBS;
 }
 
 struct uploader_stats uploader_stats(const struct uploader *uploader)

@@ -39,9 +39,6 @@ void upload_stop(struct upload *upload);
 /* Gives each of a job's artifacts the URL that it has in the bucket, signed where [s3] presign says so. */
 void uploader_set_urls(const struct uploader *uploader, const char *job_id, json_t *artifacts);
 
-/* So many jobs wait for the bucket that no more should be started. */
-bool uploader_is_full(const struct uploader *uploader); /* takes NULL */
-
 struct uploader_stats {
     uint64_t done;            /* jobs whose artifacts are in the bucket */
     uint64_t failed_attempts; /* at a job's */

@@ -11,6 +11,7 @@
 #define WATCH_MS 200
 #define WINDOW_S 0.05 /* as many jobs in memory as were finished in this time */
 #define WINDOW_MAX 512
+#define UPLOADS_MAX 1000
 
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name)
 {
@@ -254,12 +255,18 @@ void dispatch_expect(struct lane *lane)
             lane->dispatch->routes[i].backlog = true;
 }
 
+/* So many jobs are to be uploaded that no more should be started; those that are still being collected count too. */
+static bool bucket_is_behind(const struct dispatch *dispatch)
+{
+    return dispatch->uploading >= UPLOADS_MAX;
+}
+
 static void refill(struct lane *lane)
 {
     struct dispatch *dispatch = lane->dispatch;
     bool limited = lane->plugin->settings->limit > 0;
     int room = window(lane) - lane->queued - lane->submitting;
-    if (room <= 0 || room * 2 < window(lane) || !is_open(lane) || uploader_is_full(dispatch->options.uploader))
+    if (room <= 0 || room * 2 < window(lane) || !is_open(lane) || bucket_is_behind(dispatch))
         return;
     for (size_t i = 0; i < dispatch->route_count; i++) {
         struct route_state *route = &dispatch->routes[i];
@@ -270,8 +277,7 @@ static void refill(struct lane *lane)
 
 void dispatch_pump(struct lane *lane)
 {
-    while (lane->first && is_open(lane) && pool_slots(lane->pool) > 0 &&
-           !uploader_is_full(lane->dispatch->options.uploader)) {
+    while (lane->first && is_open(lane) && pool_slots(lane->pool) > 0 && !bucket_is_behind(lane->dispatch)) {
         struct active *active = lane->first;
         dispatch_unqueue(active);
         if (!refuse_to_start(active) && !load_repro_first(active))
