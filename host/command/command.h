@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "plugin/catalog.h"
+#include "store/store.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -53,6 +54,9 @@ void command_option_mistake(const char *command, int letter, char **arguments, c
 /* Loads the configuration (the folder given, else the installed one where it exists) and prints its problems. NULL:
  * exit with 2. */
 struct config *command_load_config(const char *folder, bool quiet_warnings);
+
+/* How the configuration's store is opened. Borrows from config. */
+struct store_options command_store_options(const struct config *config);
 
 /* Prints problems on standard error, each as place: [warning:] message. */
 void command_print_problems(const struct config_problems *problems, bool with_warnings);

@@ -4,7 +4,6 @@
  */
 #include "base/memory.h"
 #include "command/command.h"
-#include "store/store.h"
 
 #include <stdlib.h>
 
@@ -25,12 +24,7 @@ int command_migrate(int count, char **arguments)
     if (!config)
         return EXIT_WRONG_USE;
     char *summary = NULL;
-    struct store_options store = {.folder = config->host.state,
-                                  .url = config->store.url,
-                                  .lease_ms = config->store.lease_ms,
-                                  .timeout_ms = config->store.timeout_ms,
-                                  .queue_limit = config->jobs.queue_limit,
-                                  .create = true};
+    struct store_options store = command_store_options(config);
     code = 0;
     if (store_migrate(&store, &summary, &error) != 0) {
         command_print_error(&error);

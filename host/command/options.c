@@ -132,3 +132,15 @@ struct config *command_load_config(const char *folder, bool quiet_warnings)
     config_problems_clear(&problems);
     return config;
 }
+
+struct store_options command_store_options(const struct config *config)
+{
+    return (struct store_options){
+        .folder = config->host.state,
+        .url = config->store.url,
+        .lease_ms = config->store.lease_ms,
+        .timeout_ms = config->store.timeout_ms,
+        .queue_limit = config->jobs.queue_limit,
+        .create = true,
+    };
+}

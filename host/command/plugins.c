@@ -265,8 +265,7 @@ static char *check_engines(const struct config *config, struct config_problems *
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return NULL;
-    struct store_options options = {
-        .folder = config->host.state, .url = config->store.url, .timeout_ms = config->store.timeout_ms};
+    struct store_options options = command_store_options(config);
     struct error error = {0};
     store_check(&options, &says, &error);
     note_engine(out, config, "store", "url", says, &error, problems);

@@ -183,16 +183,7 @@ static void on_stop(uv_signal_t *handle, int number)
 static int start(struct host *host, struct error *error)
 {
     const struct config *config = host->config;
-    struct store_options store_options = {
-        .folder = config->host.state,
-        .url = config->store.url,
-        .lease_ms = config->store.lease_ms,
-        .timeout_ms = config->store.timeout_ms,
-        .queue_limit = config->jobs.queue_limit,
-        .create = true,
-    };
-    if (config->nats.url[0] && nats_check_settings(config, error) != 0)
-        return -1;
+    struct store_options store_options = command_store_options(config);
     host->store = store_open(&store_options, &host->loop, error);
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;

@@ -218,4 +218,18 @@ static inline bool retry(struct fixture *fixture, const char *id)
     return applied;
 }
 
+/* The first callback that is due is this one. */
+static inline void expect_due(struct fixture *fixture, const char *id)
+{
+    struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, NULL, NULL);
+    op->delivery_take.channel = STORE_CHANNEL_WEBHOOK;
+    op->delivery_take.now_ms = clock_now_ms();
+    op->delivery_take.taken_until_ms = op->delivery_take.now_ms + 1000;
+    op->delivery_take.limit = 10;
+    run(fixture, op);
+    assert_non_null(op->delivery_take.deliveries);
+    assert_string_equal(op->delivery_take.deliveries->id, id);
+    store_op_free(op);
+}
+
 #endif

@@ -80,14 +80,7 @@ static void the_schema_before_is_brought_up_with_all_that_is_in_it(void **state)
     assert_true(finish(fixture, job, STORE_FINISH_COMPLETED, job->lease, NULL));
     job_free(job);
     assert_int_equal(state_of(fixture, "over"), JOB_COMPLETED);
-    struct store_op *op = store_op_new(STORE_DELIVERY_TAKE, NULL, NULL);
-    op->delivery_take.channel = STORE_CHANNEL_WEBHOOK;
-    op->delivery_take.now_ms = clock_now_ms();
-    op->delivery_take.taken_until_ms = op->delivery_take.now_ms + 1000;
-    op->delivery_take.limit = 10;
-    run(fixture, op);
-    assert_string_equal(op->delivery_take.deliveries->id, "msg_1");
-    store_op_free(op);
+    expect_due(fixture, "msg_1");
 }
 
 static void a_batch_that_can_not_be_written_fails_whole_and_the_next_goes_on(void **state)
