@@ -184,6 +184,8 @@ static int start(struct host *host, struct error *error)
 {
     const struct config *config = host->config;
     struct store_options store_options = command_store_options(config);
+    if (config->nats.url[0] && nats_check_settings(config, error) != 0)
+        return -1;
     host->store = store_open(&store_options, &host->loop, error);
     if (!host->store || prepare_folders(host, error) != 0)
         return -1;
