@@ -184,6 +184,7 @@ static int start(struct host *host, struct error *error)
 {
     const struct config *config = host->config;
     struct store_options store_options = command_store_options(config);
+    /* Also has OpenSSL begin on this thread: begun by cnats' it crashes at the end of the process. */
     if (config->nats.url[0] && nats_check_settings(config, error) != 0)
         return -1;
     host->store = store_open(&store_options, &host->loop, error);

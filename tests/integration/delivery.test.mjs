@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import { Webhook } from 'standardwebhooks';
-import { patience, run, startHost, startReceiver, until } from '../support/host.mjs';
+import { afterwards, patience, run, startHost, startReceiver, until } from '../support/host.mjs';
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 const plugins = ['noop', 'misbehave'];
@@ -54,7 +54,7 @@ async function startRaw(t, talk, address = '127.0.0.1') {
   await new Promise(done => server.listen(0, address, done));
   raw.port = server.address().port;
   raw.url = `http://127.0.0.1:${raw.port}/`;
-  t.after(() => new Promise(done => { server.close(done); for (const socket of sockets) socket.destroy(); }));
+  afterwards(t, () => new Promise(done => { server.close(done); for (const socket of sockets) socket.destroy(); }));
   return raw;
 }
 
@@ -167,7 +167,7 @@ test('a receiver that is down, then up: its callback arrives, with one webhook-i
   const received = [];
   const server = http.createServer((request, response) => { received.push(request.headers); request.resume(); response.end(); });
   await new Promise(done => server.listen(Number(new URL(gone.url).port), '127.0.0.1', done));
-  t.after(() => new Promise(done => { server.close(done); server.closeAllConnections?.(); }));
+  afterwards(t, () => new Promise(done => { server.close(done); server.closeAllConnections?.(); }));
   const arrived = await delivery(host, 'early', 'delivered');
   assert.equal(received[0]['webhook-id'], waiting.id);
   assert.equal(arrived.id, waiting.id);

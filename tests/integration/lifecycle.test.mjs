@@ -7,7 +7,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host, build, confFolder, exportd, patience, pluginFolder, run, source, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
+import { afterwards, Host, build, confFolder, exportd, patience, pluginFolder, run, source, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
 
 const plugins = ['noop', 'misbehave'];
 const isRoot = process.getuid() === 0;
@@ -53,7 +53,7 @@ test('SIGTERM: no more is taken, running jobs end, waiting ones are kept, exit c
   await running(host, 'runs');
   for (let i = 0; i < 10; i++) await accept(host, { jobId: `waits-${i}`, task: 'echo', data: { i } });
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-  t.after(() => agent.destroy());
+  afterwards(t, () => agent.destroy());
   const url = new URL(host.url);
   const ask = (method, path, body) => new Promise((done, fail) => {
     const request = http.request({ agent, host: url.hostname, port: url.port, method, path, headers: { 'content-type': 'application/json' } }, response => {
@@ -136,7 +136,7 @@ test('a second host on the same state folder is refused, and the first does not 
 test('a port in use is named, with the mend', async t => {
   const server = net.createServer();
   await new Promise(done => server.listen(0, '127.0.0.1', done));
-  t.after(() => server.close());
+  afterwards(t, () => server.close());
   const address = `127.0.0.1:${server.address().port}`;
   const folder = temporaryFolder(t);
   assert.match(refusedServe(t, { folder, env: { EXPORTD_HTTP_LISTEN: address } }), new RegExp(`can't listen at ${address}: Address already in use.*\\[http\\] listen`));
@@ -270,7 +270,7 @@ test('20,000 queued jobs are drained after a restart', { timeout: 6 * patience }
   await accept(host, { jobId: 'blocker', task: 'pause_ms', data: { ms: 600_000 }, priority: 100 });
   await running(host, 'blocker');
   const agent = new http.Agent({ keepAlive: true, maxSockets: 32 });
-  t.after(() => agent.destroy());
+  afterwards(t, () => agent.destroy());
   const url = new URL(host.url);
   const submit = number => new Promise((done, fail) => {
     const request = http.request({ agent, host: url.hostname, port: url.port, method: 'POST', path: '/process', headers: { 'content-type': 'application/json' } }, response => {
@@ -299,7 +299,7 @@ async function hostOnSmallDisk(t, megabytes, options) {
   mkdirSync(state);
   const mounted = isRoot && spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'exportd-test', state]).status === 0;
   const host = mounted && new Host(t, { folder, ...options });
-  t.after(() => {
+  afterwards(t, () => {
     if (mounted) spawnSync('umount', ['-l', state]);
     rmSync(folder, { recursive: true, force: true });
   });

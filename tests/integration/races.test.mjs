@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { join } from 'node:path';
-import { build, patience, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
+import { afterwards, build, patience, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
 
 /** A connection that sends requests again and again, without waiting for answers, until it is closed. */
 function hammer(url, requests) {
@@ -24,7 +24,7 @@ test('a cancel that is answered with 202 cancels, even while the job is being cl
   const { hostname, port } = new URL(host.url);
   const connect = () => new Promise(done => { const socket = net.connect(Number(port), hostname, () => done(socket.setNoDelay())); });
   const [first, second] = await Promise.all([connect(), connect()]);
-  t.after(() => { first.destroy(); second.destroy(); });
+  afterwards(t, () => { first.destroy(); second.destroy(); });
   const answer = socket => new Promise(done => socket.once('data', bytes => done(Number(bytes.toString().slice(9, 12)))));
   let waited = 0;
   const pad = 'x'.repeat(4 << 20); // so that the commit takes a while
@@ -57,7 +57,7 @@ for (const round of Array(sanitized ? 4 : 8).keys())
     const delivery = await until(async () => (await host.get('/deliveries')).json.deliveries[0], 'the delivery');
     for (let i = 0; i < 200; i++) await host.process_({ jobId: `waits-${i}`, task: 'pause_ms', data: { ms: 300 }, callbackUrl: receiver.url });
     const sockets = [];
-    t.after(() => { for (const socket of sockets) socket.destroy(); });
+    afterwards(t, () => { for (const socket of sockets) socket.destroy(); });
     for (let i = 0; i < 40; i++)
       sockets.push(hammer(host.url, [
         text('DELETE', `/jobs/waits-${i * 5}`), text('GET', '/jobs/done'), text('POST', `/deliveries/${delivery.id}/retry`), text('DELETE', '/jobs/nothing'), text('GET', '/metrics'),

@@ -2,14 +2,14 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createClient } from 'redis';
-import { startHost, until, run, confFolder, temporaryFolder } from '../support/host.mjs';
+import { afterwards, startHost, until, run, confFolder, temporaryFolder } from '../support/host.mjs';
 import { Redis } from '../support/servers.mjs';
 
 async function client(t, url) {
   const redis = createClient({ url, socket: { reconnectStrategy: 50 } });
   redis.on('error', () => { /* it is killed on purpose */ });
   await redis.connect();
-  t.after(() => redis.destroy());
+  afterwards(t, () => redis.destroy());
   return redis;
 }
 
@@ -86,7 +86,7 @@ test('a Redis that takes connections and never answers holds nothing up', async 
   const host = await startHost(t, { plugins: ['noop'], env: { REDIS_URL: server.url }, conf: { 'redis.conf': '[redis]\ntimeout = 300ms\n' } });
   await connected(host);
   server.child.kill('SIGSTOP');
-  t.after(() => server.child.kill('SIGCONT'));
+  afterwards(t, () => server.child.kill('SIGCONT'));
   const began = Date.now();
   for (let i = 0; i < 200; i++) await host.process_({ jobId: `j${i}`, task: 'noop' });
   assert.equal((await host.finished('j199')).status, 'completed');

@@ -6,7 +6,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
-import { Host, patience, run, sanitized, startHost, temporaryFolder, until, confFolder, pluginFolder } from '../support/host.mjs';
+import { afterwards, Host, patience, run, sanitized, startHost, temporaryFolder, until, confFolder, pluginFolder } from '../support/host.mjs';
 import { startRelay } from '../support/relay.mjs';
 import { Swift, accessKey, freePorts, readerKey, readerSecret, secretKey } from '../support/swift.mjs';
 
@@ -38,7 +38,7 @@ function withBucket(options = {}) {
 /** A host with the bucket. At the end, nothing that it printed may hold a secret or a signature. */
 async function startWithBucket(t, options = {}) {
   const host = new Host(t, withBucket(options));
-  t.after(() => {
+  afterwards(t, () => {
     for (const secret of [options.s3?.secret_key ?? secretKey, 'Signature=', 'AWS4'])
       assert.ok(!host.log.includes(secret), `the log holds ${secret}:\n${host.log}`);
   });
@@ -244,7 +244,7 @@ test('a server that dies in the middle of an upload costs no second export', asy
   await host.process_({ jobId: 'dies', ...leave(['large.bin', bytes]) });
   await until(async () => await host.metric('exportd_upload_bytes_total') > 12 * MB, 'the third part');
   await swift.killProxy();
-  t.after(() => swift.servers.proxy.ended && swift.startProxy());
+  afterwards(t, () => swift.servers.proxy.ended && swift.startProxy());
   await until(async () => await host.metric('exportd_upload_failures_total') > 0, 'a failed attempt');
   assert.ok((await host.get('/readyz')).json.missing.some(line => line.startsWith('s3: ')));
   assert.equal((await host.get('/jobs/dies')).json.status, 'running');

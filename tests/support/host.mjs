@@ -14,9 +14,27 @@ export const exportd = join(build, 'exportd');
 /** Seconds that things may take at the most: sanitizers are slow, and machines are shared. */
 export const patience = sanitized ? 60_000 : 30_000;
 
+const endings = new WeakMap();
+
+/** Does it at the end of the test, whatever else fails there; node's runner leaves out the hooks behind one that throws. */
+export function afterwards(t, what) {
+  if (!t) return;
+  if (!endings.has(t)) {
+    endings.set(t, []);
+    t.after(async () => {
+      const failures = [];
+      for (const ending of endings.get(t)) {
+        try { await ending(); } catch (error) { failures.push(error); }
+      }
+      if (failures.length > 0) throw failures[0];
+    });
+  }
+  endings.get(t).push(what);
+}
+
 export function temporaryFolder(t) {
   const folder = mkdtempSync(join(tmpdir(), 'exportd-test-'));
-  t?.after(() => rmSync(folder, { recursive: true, force: true }));
+  afterwards(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -70,7 +88,7 @@ export function run(args, { env = {}, input, cwd } = {}) {
 export class Host {
   constructor(t, options = {}) {
     this.t = t;
-    t?.after(() => this.stop()); // before its folder goes
+    afterwards(t, () => this.stop()); // before its folder goes
     this.folder = options.folder ?? temporaryFolder(t);
     this.state = join(this.folder, 'state');
     this.plugins = Array.isArray(options.plugins) ? pluginFolder(this.folder, options.plugins) : options.plugins ?? join(build, 'plugins');
@@ -183,6 +201,6 @@ export async function startReceiver(t, answer) {
   });
   await new Promise(done => server.listen(0, '127.0.0.1', done));
   const close = () => new Promise(done => { server.close(done); server.closeAllConnections?.(); });
-  t?.after(close);
+  afterwards(t, close);
   return { url: `http://127.0.0.1:${server.address().port}`, received, server, close };
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, headers } from 'nats';
-import { until } from './host.mjs';
+import { afterwards, until } from './host.mjs';
 import { Server, freePort } from './servers.mjs';
 
 export class Nats extends Server {
@@ -42,7 +42,7 @@ export class Caller {
     const caller = new Caller();
     caller.messages = [];
     caller.client = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50, ...options });
-    t?.after(() => caller.client.close());
+    afterwards(t, () => caller.client.close());
     for (const subject of ['export.completed', 'export.failed', 'export.progress', 'task.completed', 'task.failed'])
       caller.client.subscribe(subject, { callback: (_, message) => caller.hear(message) });
     await caller.client.flush();

@@ -1,4 +1,5 @@
 // An HTTP relay before a server: passes requests on as they are, Host header and all, and lets a test spoil some of them.
+import { afterwards } from './host.mjs';
 import http from 'node:http';
 
 /**
@@ -42,6 +43,6 @@ export async function startRelay(t, target, spoil = () => undefined) {
     request.pipe(upstream);
   });
   await new Promise(done => server.listen(0, '127.0.0.1', done));
-  t.after(() => new Promise(done => { agent.destroy(); server.close(done); server.closeAllConnections(); }));
+  afterwards(t, () => new Promise(done => { agent.destroy(); server.close(done); server.closeAllConnections(); }));
   return { endpoint: `http://127.0.0.1:${server.address().port}`, seen };
 }

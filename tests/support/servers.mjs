@@ -4,7 +4,7 @@ import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, readdirSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import net from 'node:net';
-import { patience, until } from './host.mjs';
+import { afterwards, patience, until } from './host.mjs';
 
 const root = process.getuid() === 0;
 
@@ -46,7 +46,7 @@ export class Server {
   constructor(t, user) {
     Object.assign(this, folderFor(t, user));
     this.log = '';
-    t?.after(() => this.close());
+    afterwards(t, () => this.close());
   }
 
   /** For those who use it without a test. */

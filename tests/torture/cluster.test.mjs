@@ -4,7 +4,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { connect, AckPolicy, DeliverPolicy } from 'nats';
-import { Host, patience, sanitized, until } from '../support/host.mjs';
+import { afterwards, Host, patience, sanitized, until } from '../support/host.mjs';
 import { Postgres, Server, answers, freePort } from '../support/servers.mjs';
 
 const JOBS = Number(process.env.CLUSTER_JOBS ?? (sanitized ? 1500 : 5000));
@@ -80,13 +80,13 @@ test(`three hosts, ${JOBS} jobs, and hosts, NATS and PostgreSQL that die`, { tim
   const env = { DATABASE_URL: postgres.url, NATS_URL: nats.url };
   const hosts = Array.from({ length: 3 }, () => new Host(t, { plugins: ['noop', 'misbehave'], env, conf }));
   let over = false;
-  t.after(() => { over = true; });
+  afterwards(t, () => { over = true; });
   for (const host of hosts) await host.start();
   await postgres.query(audit);
 
   // A caller believes nothing but the acknowledgement of JetStream; else it publishes the same request again.
   const client = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true });
-  t.after(() => client.close());
+  afterwards(t, () => client.close());
   const stream = client.jetstream({ timeout: 1000 });
   let next = 0, published = 0, again = 0, ended = 0;
   async function caller() {
@@ -115,7 +115,7 @@ test(`three hosts, ${JOBS} jobs, and hosts, NATS and PostgreSQL that die`, { tim
   };
 
   const poller = setInterval(finished, 100);
-  t.after(() => clearInterval(poller));
+  afterwards(t, () => clearInterval(poller));
 
   let kills = 0;
   for (let i = 1; i <= KILLS; i++) {
