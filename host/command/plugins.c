@@ -160,6 +160,15 @@ static void print_list(const char *label, const json_t *array)
     printf("%s\n", json_array_size(array) ? "" : "none");
 }
 
+static void print_secrets(const struct config *config, const struct config_worker *settings)
+{
+    char name[256];
+    for (size_t i = 0; i < settings->secrets.count; i++) {
+        config_granted_secret(settings->secrets.items[i], name, sizeof name);
+        printf("%-10s%s %s\n", i == 0 ? "gets" : "", name, config_secret(config, name) ? "" : "(not set)");
+    }
+}
+
 static void print_plugin(const struct catalog *catalog, const struct plugin *plugin)
 {
     const struct config_worker *settings = plugin->settings;
@@ -168,8 +177,10 @@ static void print_plugin(const struct catalog *catalog, const struct plugin *plu
            "SDK", text_of(plugin->manifest, "sdk"));
     print_list("asks for", json_object_get(plugin->manifest, "grants"));
     print_list("secrets", json_object_get(plugin->manifest, "secrets"));
-    printf("%-10snetwork %s, exec %s, memory %lld MB, timeout %g s, workers %d%s\n", "granted",
-           settings->network ? "yes" : "no", settings->exec ? "yes" : "no", (long long)(settings->memory_bytes >> 20),
+    print_secrets(catalog->config, settings);
+    printf("%-10snetwork %s, exec %s, cache %s, memory %lld MB, timeout %g s, workers %d%s\n", "granted",
+           settings->network ? "yes" : "no", settings->exec ? "yes" : "no",
+           settings->cache[0] ? settings->cache : "no", (long long)(settings->memory_bytes >> 20),
            (double)settings->timeout_ms / 1000, (int)settings->workers, plugin->enabled ? "" : ", DISABLED");
     print_routes(catalog, plugin);
     print_settings(plugin);

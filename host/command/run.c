@@ -414,6 +414,8 @@ static int run_worker(struct run *run)
     uv_loop_init(&run->loop);
     run->spec = run->route->plugin->spec;
     run->spec.work_folder = run->scratch;
+    if (access(run->config->host.state, W_OK) != 0)
+        run->spec.cache_folder = NULL; /* whoever runs this needs no state folder */
     uv_timer_init(&run->loop, &run->watch);
     uv_signal_init(&run->loop, &run->interrupt);
     uv_signal_init(&run->loop, &run->terminate);

@@ -253,17 +253,20 @@ static void check_unknown_variables(const struct check *check)
 static void check_secrets(const struct check *check, const char *const *asked)
 {
     const struct config_list *granted = &check->worker->secrets;
+    char name[256];
     for (size_t i = 0; i < granted->count; i++)
-        if (!config_secret(check->config, granted->items[i]))
+        if (!config_granted_secret(granted->items[i], name, sizeof name) && !config_secret(check->config, name))
             config_problems_add(
                 check->problems, false, setting_place(check, "secrets"),
                 "[plugin %s] is granted the secret %s, which is not there; add it to [secrets], or set "
                 "the environment variable %s",
-                check->name, granted->items[i], granted->items[i]);
+                check->name, name, name);
     for (; asked && *asked; asked++) {
         bool found = false;
-        for (size_t i = 0; i < granted->count && !found; i++)
-            found = !strcmp(granted->items[i], *asked);
+        for (size_t i = 0; i < granted->count && !found; i++) {
+            config_granted_secret(granted->items[i], name, sizeof name);
+            found = !strcmp(name, *asked);
+        }
         if (!found)
             config_problems_add(
                 check->problems, true, section_place(check),
@@ -273,13 +276,13 @@ static void check_secrets(const struct check *check, const char *const *asked)
     }
 }
 
-static void check_grant(const struct check *check, bool asked, bool given, const char *key)
+static void check_grant(const struct check *check, bool asked, bool given, const char *key, const char *line)
 {
     if (asked && !given)
         config_problems_add(check->problems, true, section_place(check),
-                            "plugin %s asks for %s, which isn't granted; where its jobs need it, write %s = yes in "
+                            "plugin %s asks for %s, which isn't granted; where its jobs need it, write %s in "
                             "[plugin %s]",
-                            check->name, key, key, check->name);
+                            check->name, key, line, check->name);
 }
 
 int config_check_plugin(const struct config *config, const char *plugin_name,
@@ -304,8 +307,11 @@ int config_check_plugin(const struct config *config, const char *plugin_name,
     check_unknown_keys(&check);
     check_unknown_variables(&check);
     check_secrets(&check, secrets_asked);
-    check_grant(&check, (grants_asked & EXPORTD_GRANT_NETWORK) != 0, check.worker->network, "network");
-    check_grant(&check, (grants_asked & EXPORTD_GRANT_EXEC) != 0, check.worker->exec, "exec");
+    check_grant(&check, (grants_asked & EXPORTD_GRANT_NETWORK) != 0, check.worker->network, "network",
+                "network = yes");
+    check_grant(&check, (grants_asked & EXPORTD_GRANT_EXEC) != 0, check.worker->exec, "exec", "exec = yes");
+    check_grant(&check, (grants_asked & EXPORTD_GRANT_CACHE) != 0, check.worker->cache[0] != '\0', "a cache",
+                "cache = NAME");
     if (problems->errors == errors_before)
         return 0;
     for (size_t i = 0; i < option_count; i++) {

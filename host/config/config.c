@@ -86,6 +86,14 @@ const char *config_place(const struct config *config, const char *section, const
     return NULL;
 }
 
+bool config_granted_secret(const char *item, char *name, size_t size)
+{
+    size_t length = strlen(item);
+    bool optional = length > 0 && item[length - 1] == '?';
+    snprintf(name, size, "%.*s", (int)(length - optional), item);
+    return optional;
+}
+
 const char *config_secret(const struct config *config, const char *name)
 {
     const struct config_pair *pair = config_pairs_find(config->secrets, config->secret_count, name);

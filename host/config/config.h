@@ -152,7 +152,8 @@ struct config_worker {
     int64_t disk_bytes;         /* its folder in all, and each file (RLIMIT_FSIZE); default 4G */
     bool network;               /* default no */
     bool exec;                  /* default no */
-    struct config_list secrets; /* names; the value is [secrets] NAME, else the environment's NAME */
+    char *cache;                /* name of a folder that stays, below the state's cache folder; "": none */
+    struct config_list secrets; /* "NAME", or "NAME?" that may be missing; see config_granted_secret() */
     struct config_list read;    /* further files and folders that it may read */
 };
 
@@ -238,6 +239,10 @@ const char *config_place(const struct config *config, const char *section, const
 /* The value of a secret by name (one that is empty counts as not there): [secrets] NAME, else the environment's NAME,
  * else NULL. Borrowed. */
 const char *config_secret(const struct config *config, const char *name);
+
+/* A secret as [plugin NAME] grants it, "NAME" or "NAME?": writes its name to name. Returns whether it may be missing.
+ */
+bool config_granted_secret(const char *item, char *name, size_t size);
 
 /* A plugin's own option as the manifest declares it. */
 struct config_plugin_option {

@@ -227,8 +227,14 @@ static const struct config_setting settings[] = {
      .help = "What a worker may have in its folder, and its largest file."},
     {PLUGIN(network), .key = "network", BOOLEAN, .default_text = "no", .help = "Grant: open network connections."},
     {PLUGIN(exec), .key = "exec", BOOLEAN, .default_text = "no", .help = "Grant: start other programs."},
+    {PLUGIN(cache), .key = "cache", .type = "name", .kind = CONFIG_KIND_NAME, .may_be_empty = true,
+     .default_text = "",
+     .help = "Grant: keep files from job to job in the folder of this name in <state>/cache. Plugins that are "
+             "granted the "
+             "same name share it."},
     {PLUGIN(secrets), .key = "secrets", LIST(NAMES), .default_text = "",
-     .help = "Grant: these secrets, by name. The value is [secrets] NAME, else the environment's NAME."},
+     .help =
+         "Grant: these secrets, by name; NAME? may be missing. The value is [secrets] NAME, else the environment's."},
     {PLUGIN(read), .key = "read", LIST(PATHS), .default_text = "",
      .help = "Grant: read these further files and folders (absolute paths)."},
 };

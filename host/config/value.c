@@ -106,6 +106,8 @@ static int check_name(const char *text, struct config_why *why)
 {
     if (text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")])
         return config_refuse(why, "is \"%.80s\"; a name has letters, digits, _ . and - only", text);
+    if (text[0] == '.')
+        return config_refuse(why, "is \"%.80s\"; a name does not begin with a dot", text);
     return 0;
 }
 
@@ -173,6 +175,7 @@ static int check_text(enum config_kind kind, const char *text, struct config_why
 
 static int check_item(enum config_kind kind, const char *item, struct config_why *why)
 {
+    char name[256];
     switch (kind) {
     case CONFIG_KIND_HOSTS:
         return config_check_host_name(item, why);
@@ -181,11 +184,13 @@ static int check_item(enum config_kind kind, const char *item, struct config_why
     case CONFIG_KIND_PATHS:
         return config_check_path(item, true, why);
     default:
-        if (!config_is_secret_name(item))
-            return config_refuse(why,
-                                 "has \"%.80s\", which is no name of a secret; write names such as GITHUB_TOKEN "
-                                 "(the values go to [secrets] or the environment)",
-                                 item);
+        config_granted_secret(item, name, sizeof name);
+        if (!config_is_secret_name(name))
+            return config_refuse(
+                why,
+                "has \"%.80s\", which is no name of a secret; write names such as GITHUB_TOKEN, or "
+                "GITHUB_TOKEN? where it may be missing (the values go to [secrets] or the environment)",
+                item);
         return 0;
     }
 }

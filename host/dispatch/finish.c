@@ -186,11 +186,18 @@ static void on_finished(struct store_op *op, void *client)
     dispatch_check_drained(dispatch);
 }
 
+/* The backoff, or what the plugin asked for where that is longer. */
+static int64_t wait_before_retry_ms(const struct active *active)
+{
+    const struct config_jobs *jobs = &active->lane->dispatch->options.config->jobs;
+    int64_t wait_ms = backoff_wait_ms(jobs->backoff_ms, jobs->backoff_max_ms, active->job->attempts);
+    return wait_ms > active->retry_after_ms ? wait_ms : active->retry_after_ms;
+}
+
 /* Takes result. */
 static void finish(struct active *active, enum store_finish_kind kind, char *result, const struct error *error)
 {
     struct dispatch *dispatch = active->lane->dispatch;
-    const struct config_jobs *jobs = &dispatch->options.config->jobs;
     struct store_op *op = store_op_new(STORE_FINISH, on_finished, active);
     op->finish.finish = kind;
     op->finish.sequence = active->job->sequence;
@@ -205,8 +212,7 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
         op->finish.error_message = memory_text(error->message);
     }
     if (kind == STORE_FINISH_AGAIN)
-        op->finish.run_at_ms = op->finish.finished_at_ms +
-                               backoff_wait_ms(jobs->backoff_ms, jobs->backoff_max_ms, active->job->attempts);
+        op->finish.run_at_ms = op->finish.finished_at_ms + wait_before_retry_ms(active);
     else if (kind == STORE_FINISH_RELEASE)
         op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
     else
@@ -253,6 +259,7 @@ void dispatch_finish_outcome(struct active *active, const struct worker_outcome 
         dispatch_collect(active->lane->dispatch, has_artifacts ? active : NULL, outcome);
     if (has_artifacts)
         return;
+    active->retry_after_ms = outcome->retry_after_ms;
     if (outcome->status != EXPORTD_OK)
         dispatch_finish_error(active, &outcome->error);
     else

@@ -22,9 +22,10 @@ struct active {
     struct lane *lane;
     enum active_state state;
     bool cancelled;
-    bool lost;             /* the lease ran out: the job is somebody else's */
-    bool uploading;        /* its artifacts are on their way to the bucket, or soon will be */
-    struct upload *upload; /* or NULL: not yet */
+    bool lost;              /* the lease ran out: the job is somebody else's */
+    bool uploading;         /* its artifacts are on their way to the bucket, or soon will be */
+    struct upload *upload;  /* or NULL: not yet */
+    int64_t retry_after_ms; /* that the plugin asked for; 0: none */
     double fraction;
     char stage[WORKER_STAGE_MAX];
     int64_t started_ns;

@@ -22,6 +22,7 @@ struct plugin {
     json_t *manifest;
     const struct config_worker *settings; /* of its section in conf.d, or [worker] */
     struct worker_spec spec;              /* for its workers; work_folder is set by whoever starts them */
+    char *cache_folder;                   /* or NULL */
     json_t *option_values;                /* {name: text}, as plugin.h says; never NULL */
     bool enabled;
 };

@@ -48,6 +48,7 @@ void manifest_free_plugin(struct plugin *plugin)
     json_decref(plugin->manifest);
     free(plugin->name);
     free(plugin->path);
+    free(plugin->cache_folder);
     free(plugin);
 }
 
@@ -174,7 +175,8 @@ static void configure(struct catalog *catalog, struct plugin *plugin, struct con
         secrets[i] = json_string_value(json_array_get(asked, i));
     json_t *grants = json_object_get(plugin->manifest, "grants");
     uint32_t wanted = (has_text(grants, "network") ? EXPORTD_GRANT_NETWORK : 0u) |
-                      (has_text(grants, "exec") ? EXPORTD_GRANT_EXEC : 0u);
+                      (has_text(grants, "exec") ? EXPORTD_GRANT_EXEC : 0u) |
+                      (has_text(grants, "cache") ? EXPORTD_GRANT_CACHE : 0u);
 
     plugin->settings = config_worker_of(config, plugin->name);
     plugin->enabled = plugin->settings->enabled;
@@ -191,9 +193,11 @@ static void configure(struct catalog *catalog, struct plugin *plugin, struct con
         free(values[i]);
     }
     for (size_t i = 0; i < plugin->settings->secrets.count; i++) {
-        const char *value = config_secret(config, plugin->settings->secrets.items[i]);
+        char name[256];
+        config_granted_secret(plugin->settings->secrets.items[i], name, sizeof name);
+        const char *value = config_secret(config, name);
         if (value)
-            json_object_set_new(plugin->spec.secrets, plugin->settings->secrets.items[i], json_string(value));
+            json_object_set_new(plugin->spec.secrets, name, json_string(value));
     }
     for (size_t i = 0; i < plugin->settings->read.count; i++)
         json_array_append_new(plugin->spec.read, json_string(plugin->settings->read.items[i]));
@@ -210,6 +214,9 @@ static void make_spec(const struct catalog *catalog, struct plugin *plugin)
     spec->sandbox = catalog->config->host.sandbox != CONFIG_SANDBOX_OFF;
     spec->network = settings->network;
     spec->exec = settings->exec;
+    if (settings->cache[0])
+        spec->cache_folder = plugin->cache_folder =
+            memory_format("%s/cache/%s", catalog->config->host.state, settings->cache);
     spec->memory_bytes = settings->memory_bytes;
     spec->file_bytes = settings->disk_bytes;
     spec->timeout_ms = settings->timeout_ms;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_AFTER_MAX_MS ((int64_t)24 * 3600 * 1000)
 #define FRAMES_MAX ((int64_t)16 << 20) /* besides the result, for one job */
 
 static void on_log(struct worker_process *worker, const char *payload, size_t length)
@@ -67,6 +68,9 @@ static void set_outcome(struct worker_outcome *outcome, json_t *rest)
 {
     if (outcome->status == EXPORTD_OK)
         return;
+    json_int_t retry_after_ms = json_integer_value(json_object_get(rest, "retry_after_ms"));
+    if (outcome->status == EXPORTD_RETRY && retry_after_ms > 0)
+        outcome->retry_after_ms = retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS;
     const char *code = json_string_value(json_object_get(rest, "code"));
     const char *message = json_string_value(json_object_get(rest, "message"));
     error_set(&outcome->error, code ? code : "task_failed", outcome->status == EXPORTD_RETRY, "%s",

@@ -263,6 +263,8 @@ json_t *loader_manifest(const struct loader_plugin *plugin)
         json_array_append_new(grants, json_string("network"));
     if (plugin->plugin.grants & EXPORTD_GRANT_EXEC)
         json_array_append_new(grants, json_string("exec"));
+    if (plugin->plugin.grants & EXPORTD_GRANT_CACHE)
+        json_array_append_new(grants, json_string("cache"));
     for (size_t i = 0; plugin->plugin.secrets && plugin->plugin.secrets[i] && i < LOADER_ITEMS_MAX; i++)
         json_array_append_new(secrets, json_string(plugin->plugin.secrets[i]));
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:[ii], s:o, s:o, s:o, s:o}", "name",

@@ -223,9 +223,9 @@ static void send_configuration(struct worker_process *worker)
 {
     const struct worker_spec *spec = worker->spec;
     json_t *configuration = json_pack(
-        "{s:b, s:s, s:O?, s:O?, s:O?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe, "plugin",
+        "{s:b, s:s, s:O?, s:O?, s:O?, s:s?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe, "plugin",
         spec->plugin_path, "options", spec->options, "secrets", spec->secrets, "read", spec->read, "workspace",
-        worker->folder, "network", (int)spec->network, "exec", (int)spec->exec, "memory",
+        worker->folder, "cache", spec->cache_folder, "network", (int)spec->network, "exec", (int)spec->exec, "memory",
         (json_int_t)spec->memory_bytes, "file", (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
     char *text = json_dumps(configuration, JSON_COMPACT);
     uv_buf_t part = uv_buf_init(text, (unsigned)strlen(text));
@@ -261,10 +261,26 @@ static char *make_folder(const struct worker_spec *spec, struct error *error)
     return NULL;
 }
 
+/* Both, and the folder that caches lie in, stay from then on. */
+static int make_cache(const struct worker_spec *spec, struct error *error)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s", spec->cache_folder);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    mkdir(path, 0700);
+    *slash = '/';
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    return error_set(error, "workspace_failed", true, "the cache %s can't be made: %s", path, strerror(errno));
+}
+
 struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker_spec *spec,
                                             const struct worker_events *events, void *client, struct error *error)
 {
     char *folder = NULL;
+    if (spec->work_folder && spec->cache_folder && make_cache(spec, error) != 0)
+        return NULL;
     if (spec->work_folder && !(folder = make_folder(spec, error)))
         return NULL;
     struct worker_process *worker = memory_zeroed(1, sizeof *worker);

@@ -30,6 +30,7 @@ struct worker_spec {
     const char *work_folder;   /* a folder for this worker is made in it; NULL: a probe, which needs none */
     bool probe;                /* ask for the manifest, then end */
     bool sandbox;
+    const char *cache_folder; /* one that stays, made where it isn't there; NULL: none */
     bool network, exec;
     int64_t memory_bytes, file_bytes;
     int64_t timeout_ms, grace_ms;
@@ -40,9 +41,10 @@ struct worker_spec {
 struct worker_outcome {
     uint64_t lease;
     enum exportd_status status;
-    struct error error; /* unless EXPORTD_OK */
-    bool crashed;       /* the worker is lost: error says how */
-    const char *result; /* JSON text of an object that was checked, or NULL */
+    struct error error;     /* unless EXPORTD_OK */
+    int64_t retry_after_ms; /* with EXPORTD_RETRY: no sooner; 0: it does not say */
+    bool crashed;           /* the worker is lost: error says how */
+    const char *result;     /* JSON text of an object that was checked, or NULL */
     size_t result_length;
     json_t *artifacts;  /* array of {path, name, media_type}, or NULL; unchecked but for its shape */
     const char *folder; /* of the job's workspace, where it used one, else NULL; whoever gets the call removes it */

@@ -36,12 +36,14 @@ struct runtime {
     json_t *options;
     json_t *secrets;
     const char *workspace_root;
+    const char *cache;    /* or NULL */
     char workspace[4096]; /* of the current job; "" until it asks for it */
     char job_folder[128];
     json_t *artifacts;
     char fail_code[64];
     char fail_message[2048];
     int fail_retryable;
+    int64_t retry_after_ms;
     size_t log_lines, log_bytes, log_dropped;
     int64_t last_progress_ns;
     struct loader_plugin plugin;
@@ -166,6 +168,16 @@ static enum exportd_status host_fail(struct exportd_job *job, const char *code, 
     return retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
 }
 
+static void host_retry_after(struct exportd_job *job, int64_t delay_ms)
+{
+    runtime_of(job)->retry_after_ms = delay_ms > 0 ? delay_ms : 0;
+}
+
+static const char *host_cache(struct exportd_job *job)
+{
+    return runtime_of(job)->cache;
+}
+
 static const struct exportd_host host_table = {
     .size = sizeof(struct exportd_host),
     .log = host_log,
@@ -176,6 +188,8 @@ static const struct exportd_host host_table = {
     .workspace = host_workspace,
     .artifact = host_artifact,
     .fail = host_fail,
+    .retry_after = host_retry_after,
+    .cache = host_cache,
 };
 
 static int refuse(int fd, const char *code, const char *message)
@@ -211,6 +225,7 @@ static void reset_job(struct runtime *runtime)
     runtime->fail_message[0] = '\0';
     runtime->log_lines = runtime->log_bytes = runtime->log_dropped = 0;
     runtime->last_progress_ns = 0;
+    runtime->retry_after_ms = 0;
     json_array_clear(runtime->artifacts);
 }
 
@@ -225,6 +240,8 @@ static char *outcome_text(struct runtime *runtime, enum exportd_status status)
             host_fail(&runtime->job, "task_failed", status == EXPORTD_RETRY, "the plugin gave no reason");
         json_object_set_new(outcome, "code", json_string(runtime->fail_code));
         json_object_set_new(outcome, "message", json_string(runtime->fail_message));
+        if (runtime->retry_after_ms > 0)
+            json_object_set_new(outcome, "retry_after_ms", json_integer(runtime->retry_after_ms));
     }
     if (json_array_size(runtime->artifacts) > 0)
         json_object_set(outcome, "artifacts", runtime->artifacts);
@@ -325,6 +342,7 @@ static int enter_sandbox(json_t *configuration, json_t **sandbox_json, struct er
         .workspace = json_string_value(json_object_get(configuration, "workspace")),
         .plugin_folder = folder,
         .read = read_paths,
+        .cache = json_string_value(json_object_get(configuration, "cache")),
         .network = json_is_true(json_object_get(configuration, "network")),
         .exec = json_is_true(json_object_get(configuration, "exec")),
         .memory_bytes = (uint64_t)json_integer_value(json_object_get(configuration, "memory")),
@@ -411,6 +429,7 @@ int runtime_main(int fd)
     }
     runtime.options = json_object_get(configuration, "options");
     runtime.secrets = json_object_get(configuration, "secrets");
+    runtime.cache = json_string_value(json_object_get(configuration, "cache"));
     runtime.workspace_root = json_string_value(json_object_get(configuration, "workspace"));
     if (json_is_true(json_object_get(configuration, "exec")))
         keeper_start();

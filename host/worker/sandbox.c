@@ -187,6 +187,8 @@ static int allow_paths(int ruleset, const struct sandbox_policy *policy, uint64_
         workspace &= ~(uint64_t)run;
     else
         workspace |= LANDLOCK_ACCESS_FS_MAKE_SOCK & handled;
+    if (policy->cache && allow_path(ruleset, policy->cache, workspace, handled, error) != 0)
+        return -1;
     return allow_path(ruleset, policy->workspace, workspace, handled, error);
 }
 

@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 struct sandbox_policy {
-    const char *workspace;     /* the one folder that may be written */
+    const char *workspace;     /* the folder that may be written */
+    const char *cache;         /* another one, or NULL */
     const char *plugin_folder; /* readable */
     const char *const *read;   /* further files and folders, ended by NULL */
     bool network;

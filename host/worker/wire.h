@@ -41,8 +41,8 @@ struct wire_header {
 };
 
 /* Behind it: result_length bytes of the result's JSON (0: none), then, up to the frame's end, the rest as JSON:
- * {"code", "message","retryable","artifacts":[{"path","name","media_type"}],"dropped_log_lines"}, or nothing where
- * all are empty. */
+ * {"code","message","retry_after_ms","artifacts":[{"path","name","media_type"}],"dropped_log_lines"}, or nothing
+ * where all are empty. */
 struct wire_result {
     uint32_t status; /* enum exportd_status */
     uint32_t result_length;

@@ -1,5 +1,5 @@
 /*
- * The sizes and offsets of the plugin ABI, 1.0, on a 64-bit machine. A change here breaks plugins that are out there:
+ * The sizes and offsets of the plugin ABI, 1.1, on a 64-bit machine. A change here breaks plugins that are out there:
  * append instead, raise the minor number, and add lines below.
  */
 #include <exportd/plugin.h>
@@ -69,7 +69,7 @@ static void the_job_and_the_host_lie_as_they_were(void **state)
     PIN(exportd_job, id, 24);
     PIN(exportd_job, route, 32);
     PIN(exportd_job, attempt, 40);
-    assert_int_equal(sizeof(struct exportd_host), 72);
+    assert_int_equal(sizeof(struct exportd_host), 88);
     PIN(exportd_host, size, 0);
     PIN(exportd_host, log, 8);
     PIN(exportd_host, progress, 16);
@@ -78,6 +78,8 @@ static void the_job_and_the_host_lie_as_they_were(void **state)
     PIN(exportd_host, secret, 40);
     PIN(exportd_host, workspace, 48);
     PIN(exportd_host, artifact, 56);
+    PIN(exportd_host, retry_after, 72);
+    PIN(exportd_host, cache, 80);
     PIN(exportd_host, fail, 64);
     assert_int_equal(EXPORTD_OK, 0);
     assert_int_equal(EXPORTD_RETRY, 1);

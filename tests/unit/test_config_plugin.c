@@ -148,6 +148,10 @@ static void secrets_that_are_granted_must_be_there(void **state)
                      -1);
     expect_error(fixture, "test.conf:3", "FONT_TOKEN, which is not there");
     expect_count(fixture, 1);
+    load_text(fixture, "[plugin p]\nsecrets = FONT_TOKEN?\n");
+    assert_int_equal(config_check_plugin(fixture->config, "p", NULL, 0, secrets_asked, 0, NULL, &fixture->problems),
+                     0);
+    expect_count(fixture, 0);
     load_text(fixture, "[plugin p]\n[worker]\nsecrets = FONT_TOKEN\n");
     assert_int_equal(config_check_plugin(fixture->config, "p", NULL, 0, secrets_asked, 0, NULL, &fixture->problems),
                      -1);
@@ -161,15 +165,16 @@ static void secrets_that_are_granted_must_be_there(void **state)
 static void what_is_asked_for_and_not_granted_is_a_warning(void **state)
 {
     struct fixture *fixture = *state;
-    uint32_t all = EXPORTD_GRANT_NETWORK | EXPORTD_GRANT_EXEC;
+    uint32_t all = EXPORTD_GRANT_NETWORK | EXPORTD_GRANT_EXEC | EXPORTD_GRANT_CACHE;
     load_text(fixture, "[plugin p]\n");
     assert_int_equal(config_check_plugin(fixture->config, "p", NULL, 0, secrets_asked, all, NULL, &fixture->problems),
                      0);
     expect_warning(fixture, "test.conf:1", "asks for the secret FONT_TOKEN");
     expect_warning(fixture, "test.conf:1", "network = yes");
     expect_warning(fixture, "test.conf:1", "exec = yes");
-    expect_count(fixture, 3);
-    load_text(fixture, "[plugin p]\nnetwork = yes\nexec = yes\nsecrets = FONT_TOKEN\n[secrets]\nFONT_TOKEN = x\n");
+    expect_warning(fixture, "test.conf:1", "cache = NAME");
+    expect_count(fixture, 4);
+    load_text(fixture, "[plugin p]\nnetwork = yes\nexec = yes\ncache = p\nsecrets = FONT_TOKEN\n[secrets]\nFONT_TOKEN = x\n");
     assert_int_equal(config_check_plugin(fixture->config, "p", NULL, 0, secrets_asked, all, NULL, &fixture->problems),
                      0);
     expect_count(fixture, 0);

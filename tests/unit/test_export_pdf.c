@@ -94,7 +94,8 @@ static enum exportd_status host_fail(struct exportd_job *job, const char *code, 
 }
 
 static const struct exportd_host host = {sizeof host, host_log,       host_progress, host_cancelled, host_option,
-                                         host_secret, host_workspace, host_artifact, host_fail};
+                                         host_secret, host_workspace, host_artifact, host_fail,      NULL,
+                                         NULL};
 
 /* Runs one job in a process of its own making: init, task, destroy. data is taken. */
 static enum exportd_status run(json_t *data, json_t **result)

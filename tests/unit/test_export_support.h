@@ -26,6 +26,7 @@ struct fake {
     char code[64];
     char message[2048];
     int retryable;
+    int64_t retry_after_ms;
     struct {
         char path[512];
         char name[128];
@@ -104,6 +105,17 @@ static enum exportd_status fake_fail(struct exportd_job *job, const char *code, 
     return retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
 }
 
+static void fake_retry_after(struct exportd_job *job, int64_t delay_ms)
+{
+    fake_of(job)->retry_after_ms = delay_ms;
+}
+
+static const char *fake_cache(struct exportd_job *job)
+{
+    (void)job;
+    return NULL;
+}
+
 static const struct exportd_host fake_host = {
     sizeof(struct exportd_host),
     fake_log,
@@ -114,6 +126,8 @@ static const struct exportd_host fake_host = {
     fake_workspace,
     fake_artifact,
     fake_fail,
+    fake_retry_after,
+    fake_cache,
 };
 
 static struct fake *fake_open(const char *plugin)

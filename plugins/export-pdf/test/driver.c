@@ -92,7 +92,8 @@ static double cpu_ms(void)
 int main(int argc, char **argv)
 {
     static const struct exportd_host host = {sizeof host, host_log,       host_progress, host_cancelled, host_option,
-                                             host_secret, host_workspace, host_artifact, host_fail};
+                                             host_secret, host_workspace, host_artifact, host_fail,      NULL,
+                                             NULL};
     struct exportd_job job = {.size = sizeof job, .host = &host, .id = "", .route = "", .attempt = 1};
     json_error_t error;
     json_t *data = NULL;

@@ -40,7 +40,7 @@ extern "C" {
 
 #define EXPORTD_ABI_MAGIC 0x44505845u /* "EXPD", little endian */
 #define EXPORTD_ABI_MAJOR 1
-#define EXPORTD_ABI_MINOR 0
+#define EXPORTD_ABI_MINOR 1
 #define EXPORTD_SDK_VERSION "0.1.0"
 
 /* What a task answers. A crash, a broken limit or a lost worker counts as EXPORTD_RETRY. */
@@ -72,6 +72,9 @@ struct exportd_host {
     const char *(*workspace)(struct exportd_job *job);
     int (*artifact)(struct exportd_job *job, const char *path, const char *name, const char *media_type);
     enum exportd_status (*fail)(struct exportd_job *job, const char *code, int retryable, const char *message);
+    /* Since ABI 1.1 */
+    void (*retry_after)(struct exportd_job *job, int64_t delay_ms);
+    const char *(*cache)(struct exportd_job *job);
 };
 
 /* One run of a task. In init() the same struct stands for the plugin itself: id and route are "". */
@@ -134,6 +137,7 @@ struct exportd_option {
 enum exportd_grants {
     EXPORTD_GRANT_NETWORK = 1u << 0, /* open sockets */
     EXPORTD_GRANT_EXEC = 1u << 1,    /* start programs */
+    EXPORTD_GRANT_CACHE = 1u << 2,   /* keep files from job to job, see exportd_cache() */
 };
 
 struct exportd_plugin {
@@ -279,6 +283,22 @@ static inline enum exportd_status exportd_fail(struct exportd_job *job, const ch
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     return (job->host->fail)(job, code, retryable, message); /* in brackets: cmocka has a macro of that name */
+}
+
+/* Where the task then ends with EXPORTD_RETRY: the next attempt comes no sooner than delay_ms from then (a service's
+ * Retry-After, say), at most 24 hours; without it the wait is [jobs] backoff. The last call of a job counts. */
+static inline void exportd_retry_after(struct exportd_job *job, int64_t delay_ms)
+{
+    job->host->retry_after(job, delay_ms);
+}
+
+/* A folder that stays, absolute, where conf.d grants one ([plugin NAME] cache), else NULL. Other workers of this
+ * plugin, and of plugins that are granted a cache of the same name, use it at the same time: lock (flock) what must
+ * not change under them, and expect that it may be emptied while no host runs. Borrowed, valid until the plugin is
+ * unloaded. */
+static inline const char *exportd_cache(struct exportd_job *job)
+{
+    return job->host->cache(job);
 }
 
 #ifdef __cplusplus
