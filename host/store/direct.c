@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define LAZY_MS 20
+#define FEW_URGENT 4 /* they go without the lazy ones, which would only make them slower */
 
 struct direct {
     uv_loop_t *loop;
@@ -18,6 +19,7 @@ struct direct {
     struct op_list gathered;
     size_t urgent;        /* of them, those that aren't lazy */
     struct op_list sent;  /* the batch whose answer is to come */
+    bool lazy_late;       /* lazy ones have waited for LAZY_MS */
     bool lent;            /* the engine is the thread's */
     uv_prepare_t at_turn; /* the loop is about to wait: what has gathered goes */
     uv_timer_t lazy_timer, answer_timer;
@@ -125,15 +127,26 @@ static void go_on(struct direct *direct, bool too_late)
     fall_back(direct, &batch);
 }
 
-static void launch(struct direct *direct)
+/* What goes next. lazy_too: what could wait has waited long enough. */
+static struct op_list take(struct direct *direct, bool lazy_too)
 {
-    uv_prepare_stop(&direct->at_turn);
-    uv_timer_stop(&direct->lazy_timer);
-    if (!direct->gathered.first || direct->sent.first || direct->lent)
-        return;
-    struct op_list batch = op_list_take(&direct->gathered);
+    bool few = direct->urgent > 0 && direct->urgent <= FEW_URGENT;
+    struct op_list batch =
+        few && !lazy_too ? op_list_take_urgent(&direct->gathered) : op_list_take(&direct->gathered);
     for (const struct store_op *op = batch.first; op; op = op->next)
         direct->urgent -= op->lazy ? 0 : 1;
+    return batch;
+}
+
+static void launch(struct direct *direct, bool lazy_too)
+{
+    uv_prepare_stop(&direct->at_turn);
+    if (!direct->gathered.first || direct->sent.first || direct->lent)
+        return;
+    struct op_list batch = take(direct, lazy_too || direct->lazy_late);
+    direct->lazy_late = false;
+    if (!direct->gathered.first)
+        uv_timer_stop(&direct->lazy_timer);
     bool wants_write = false;
     int socket = direct->engine->type->start(direct->engine, batch.first, &wants_write);
     if (socket < 0) {
@@ -148,12 +161,14 @@ static void launch(struct direct *direct)
 
 static void on_turn(uv_prepare_t *prepare)
 {
-    launch(prepare->data);
+    launch(prepare->data, false);
 }
 
 static void on_lazy(uv_timer_t *timer)
 {
-    launch(timer->data);
+    struct direct *direct = timer->data;
+    direct->lazy_late = direct->sent.first || direct->lent; /* with the next batch, then */
+    launch(direct, true);
 }
 
 /* The next batch goes at the end of this turn, or, where it can wait, a little later. */
@@ -161,9 +176,9 @@ static void arrange(struct direct *direct)
 {
     if (direct->sent.first || direct->lent || !direct->gathered.first)
         return;
-    if (direct->urgent > 0)
+    if (direct->urgent > 0 || direct->lazy_late)
         uv_prepare_start(&direct->at_turn, on_turn);
-    else if (!uv_is_active((uv_handle_t *)&direct->lazy_timer))
+    if (direct->gathered.count > direct->urgent && !uv_is_active((uv_handle_t *)&direct->lazy_timer))
         uv_timer_start(&direct->lazy_timer, on_lazy, LAZY_MS, 0);
 }
 

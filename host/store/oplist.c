@@ -55,6 +55,17 @@ struct op_list op_list_take(struct op_list *list)
     return taken;
 }
 
+struct op_list op_list_take_urgent(struct op_list *list)
+{
+    struct op_list urgent = {0}, lazy = {0};
+    for (struct store_op *op = list->first, *next; op; op = next) {
+        next = op->next;
+        op_list_append(op->lazy ? &lazy : &urgent, op);
+    }
+    *list = lazy;
+    return urgent;
+}
+
 void op_list_fail(struct store_op *first, const struct error *error)
 {
     for (struct store_op *op = first; op; op = op->next)

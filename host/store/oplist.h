@@ -18,6 +18,8 @@ void op_list_append(struct op_list *list, struct store_op *op);
 void op_list_join(struct op_list *list, struct op_list *more); /* more is empty afterwards */
 /* The first ones, as one batch may hold: STORE_BATCH_MAX, STORE_BATCH_BYTES. */
 struct op_list op_list_take(struct op_list *list);
+/* Those that aren't lazy, all of them. */
+struct op_list op_list_take_urgent(struct op_list *list);
 
 /* How much data an operation brings, about, in bytes. */
 size_t op_list_weight(const struct store_op *op);
