@@ -1,8 +1,6 @@
 /* context.h: Dockerfile, docker-compose.yml, .dockerignore, README. */
 #include "context.h"
 
-#include "image.h"
-
 #include <exportd/kit/repro.h>
 #include <exportd/kit/text.h>
 #include <stdio.h>
@@ -33,16 +31,40 @@ const char *const context_reserved[] = {
     NULL,
 };
 
+/* An address in which nothing means anything to a Dockerfile or a shell. */
+static int check_npm_registry(const char *url, struct exportd_kit_error *error)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/%";
+    size_t length = strlen(url);
+    char quoted[160];
+    if ((strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0) && length <= 512 &&
+        strspn(url, safe) == length)
+        return 0;
+    error->code = "option_invalid";
+    error->retryable = 0;
+    snprintf(error->message, sizeof error->message,
+             "npm_registry in [plugin export-docker] is %s; expected an address such as https://npm.example/",
+             exportd_bundle_quote(url, quoted, sizeof quoted));
+    return -1;
+}
+
 int context_prepare(struct context *context, const struct exportd_project *project,
                     const struct context_options *options, struct exportd_kit_error *error)
 {
     struct exportd_bundle_file file;
-    if (options->npm_registry && image_check_npm_registry(options->npm_registry, error) < 0)
+    const struct exportd_project_image image = {
+        .plugin = "export-docker",
+        .registry = options->registry,
+        .image = options->image,
+        .distro = options->distro,
+    };
+    if (options->npm_registry && check_npm_registry(options->npm_registry, error) < 0)
         return -1;
     int taken = exportd_bundle_has_folder(project->bundle, "results") ||
                 exportd_bundle_find(project->bundle, "results", &file) == 0;
     context->results = taken ? "exportd-results" : "results";
-    return image_choose(project->playwright_version, options, context->image, sizeof context->image, error);
+    return exportd_project_image_choose(project->playwright_version, &image, context->image, sizeof context->image,
+                                        error);
 }
 
 /* JSON is what both a Dockerfile's exec form and YAML take for a string. dollar: what a "$" becomes. */
@@ -79,27 +101,9 @@ static void put_title(FILE *out, const char *title)
     free(plain);
 }
 
-/* The test's path as `playwright test` takes it, which is a regular expression. */
-static char *test_pattern(const char *path)
-{
-    char *pattern = malloc(2 * strlen(path) + 2);
-    char *out = pattern;
-    if (!pattern)
-        return NULL;
-    if (*path == '-') /* no option */
-        *out++ = '/';
-    for (; *path; path++) {
-        if (strchr("[](){}+*?^$|\\", *path))
-            *out++ = '\\';
-        *out++ = *path;
-    }
-    *out = '\0';
-    return pattern;
-}
-
 static int put_entrypoint(FILE *out, const struct exportd_project *project, const struct context_options *options)
 {
-    char *pattern = test_pattern(project->test_path);
+    char *pattern = exportd_project_test_pattern(project->test_path);
     size_t index;
     json_t *word;
     if (!pattern)
