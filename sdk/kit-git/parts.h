@@ -1,0 +1,38 @@
+/*
+ * parts.h: what mirror.c (the folder, its lock, the bound of the cache) and remote.c (what goes over the network)
+ * share.
+ */
+#ifndef EXPORTD_KIT_GIT_PARTS_H
+#define EXPORTD_KIT_GIT_PARTS_H
+
+#include <exportd/kit/git.h>
+
+struct exportd_git_mirror {
+    struct exportd_git_options options;
+    char *url;
+    char *folder;    /* of the bare repository */
+    char *lock_path; /* beside it; NULL in a workspace */
+    int lock_fd;     /* -1: none */
+    git_repository *repository;
+    git_remote *remote; /* anonymous; connected or not */
+    char *head;         /* the branch that HEAD names, or NULL */
+    int asked;          /* the remote, for its references */
+    const git_remote_head **heads;
+    size_t head_count;
+    int stopped; /* by the caller's step() */
+    int too_large;
+    int credentials_given;
+    char rejection[256]; /* the server's words about a push; "": none */
+};
+
+/* Fills error from code, message and whether it is worth another try. Returns -1. */
+int git_kit_fail(struct exportd_kit_error *error, const char *code, int retryable, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Throws the repository away and makes an empty one. Returns 0, or -1 with error filled. */
+int git_kit_renew(struct exportd_git_mirror *mirror, struct exportd_kit_error *error);
+
+/* Forgets the connection and what the remote said. */
+void git_kit_disconnect(struct exportd_git_mirror *mirror);
+
+#endif
