@@ -7,6 +7,11 @@
 
 #include <exportd/kit/git.h>
 
+struct git_kit_head {
+    char *name;
+    git_oid id;
+};
+
 struct exportd_git_mirror {
     struct exportd_git_options options;
     char *url;
@@ -17,7 +22,7 @@ struct exportd_git_mirror {
     git_remote *remote; /* anonymous; connected or not */
     char *head;         /* the branch that HEAD names, or NULL */
     int asked;          /* the remote, for its references */
-    const git_remote_head **heads;
+    struct git_kit_head *heads;
     size_t head_count;
     int stopped; /* by the caller's step() */
     int too_large;

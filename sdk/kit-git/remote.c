@@ -121,6 +121,9 @@ void git_kit_disconnect(struct exportd_git_mirror *mirror)
     mirror->remote = NULL;
     free(mirror->head);
     mirror->head = NULL;
+    for (size_t i = 0; i < mirror->head_count; i++)
+        free(mirror->heads[i].name);
+    free(mirror->heads);
     mirror->heads = NULL;
     mirror->head_count = 0;
     mirror->asked = 0;
@@ -145,9 +148,19 @@ static int ask(struct exportd_git_mirror *mirror, struct exportd_kit_error *erro
         return 0;
     if (connect_to(mirror, GIT_DIRECTION_FETCH, error) != 0)
         return -1;
-    int code = git_remote_ls(&mirror->heads, &mirror->head_count, mirror->remote);
+    const git_remote_head **heads;
+    size_t count;
+    int code = git_remote_ls(&heads, &count, mirror->remote);
     if (code != 0)
         return explain(mirror, code, "asked", error);
+    mirror->heads = calloc(count + 1, sizeof *mirror->heads);
+    for (size_t i = 0; mirror->heads && i < count; i++) {
+        mirror->heads[i].name = strdup(heads[i]->name);
+        mirror->heads[i].id = heads[i]->oid;
+        mirror->head_count += mirror->heads[i].name != NULL;
+    }
+    if (mirror->head_count < count)
+        return git_kit_fail(error, "out_of_memory", 1, "out of memory");
     git_buf branch = GIT_BUF_INIT;
     if (git_remote_default_branch(&branch, mirror->remote) == 0 && branch.ptr)
         mirror->head = strdup(strncmp(branch.ptr, "refs/heads/", 11) == 0 ? branch.ptr + 11 : branch.ptr);
@@ -168,8 +181,8 @@ int exportd_git_remote_branch(struct exportd_git_mirror *mirror, const char **br
 static const git_oid *remote_id(const struct exportd_git_mirror *mirror, const char *name)
 {
     for (size_t i = 0; i < mirror->head_count; i++)
-        if (strcmp(mirror->heads[i]->name, name) == 0)
-            return &mirror->heads[i]->oid;
+        if (strcmp(mirror->heads[i].name, name) == 0)
+            return &mirror->heads[i].id;
     return NULL;
 }
 

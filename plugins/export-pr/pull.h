@@ -1,0 +1,75 @@
+/*
+ * pull.h: a pull request that is to be there, and the forges that can make it so.
+ *
+ * pull.c makes it of the request, the repro and conf.d, without a call; a forge then makes the remote look like it.
+ * A forge is idempotent: what it finds done it leaves, and it never moves a branch that others moved.
+ */
+#ifndef EXPORT_PR_PULL_H
+#define EXPORT_PR_PULL_H
+
+#include <exportd/kit/bundle.h>
+#include <exportd/kit/http.h>
+#include <exportd/plugin.h>
+#include <stdbool.h>
+
+enum remote_kind {
+    REMOTE_GITHUB, /* github.com or GitHub Enterprise: its Git Data API, no clone */
+    REMOTE_GITLAB, /* pushed by libgit2, merge request by its API */
+    REMOTE_GITEA,  /* pushed by libgit2, pull request by its API; Forgejo too */
+    REMOTE_GIT,    /* pushed by libgit2; no pull request */
+};
+
+/* Where the pull request goes. Only addresses that conf.d names get a token. */
+struct remote {
+    enum remote_kind kind;
+    char *web;         /* "https://github.com", as conf.d has it, without a slash at its end */
+    char *api;         /* "https://api.github.com"; NULL for REMOTE_GIT */
+    char *path;        /* "owner/name" ("group/sub/name" at GitLab), without .git */
+    char *url;         /* for git: "https://github.com/owner/name.git"; never with a user or token in it */
+    const char *token; /* borrowed; NULL where conf.d grants none */
+    const char *user;  /* with the token as the password of HTTP's basic authentication */
+};
+
+/* What should be there at the end. */
+struct pull {
+    struct exportd_job *job;
+    struct exportd_http_client *http;
+    char *branch; /* a valid name of a branch, without refs/heads/ */
+    bool numbered; /* where the branch belongs to somebody else: branch-2, branch-3, … */
+    const char *base; /* NULL: the remote's default branch */
+    char *title;      /* one line */
+    char *body;       /* Markdown */
+    char *message;    /* of the commit, with its trailers; ends in a newline */
+    char *mark;       /* the trailer line in message that tells commits of this export: "Exportd-Repro: <id>" */
+    char *author_name, *author_email; /* also the committer's */
+    int64_t time_s;                   /* of the commit: the same request gives the same commit */
+    const json_t *labels, *reviewers, *team_reviewers, *assignees; /* arrays of strings, or NULL */
+    bool draft;
+    bool fork;                      /* push to a fork of the token's user, even where it could push here */
+    struct exportd_bundle *bundle;  /* finished: what the commit adds or replaces, paths from the repository's top */
+    char *test_path;                /* one of them */
+};
+
+struct pull_outcome {
+    char *url;    /* of the pull request; NULL where the remote knows none */
+    json_int_t number;
+    char *branch; /* the one that was used */
+    char *base;
+    char *commit; /* its id, 40 or 64 hex digits */
+    const char *state; /* "created", "updated" (the branch got a further commit), "unchanged"; of the pull request */
+    char *note;   /* a sentence for the caller, or NULL */
+};
+
+/* Finds where repo_url belongs by what conf.d names. Returns 0, or -1 with error filled ("repo_url_invalid",
+ * "remote_unknown", "token_missing"). */
+int remote_find(struct exportd_job *job, const char *repo_url, struct remote *remote, struct exportd_kit_error *error);
+void remote_clear(struct remote *remote);
+
+/* The forges. Each returns 0 with outcome filled, or -1 with error filled; where the service says how long to wait,
+ * exportd_retry_after() was called. */
+int github_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+                struct exportd_kit_error *error);
+int git_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+             struct exportd_kit_error *error);
+
+#endif
