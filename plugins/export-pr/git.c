@@ -32,9 +32,11 @@ static int on_step(void *context, size_t objects, size_t all_objects, size_t byt
     return exportd_cancelled(job);
 }
 
-static int fail_git(struct exportd_kit_error *error, const char *doing)
+/* Whatever of the mirror can't be read or written, an empty one is worth the next try. */
+static int fail_git(struct work *work, struct exportd_kit_error *error, const char *doing)
 {
     const git_error *cause = git_error_last();
+    exportd_git_discard(work->mirror);
     error->code = "git_failed";
     error->retryable = 1;
     snprintf(error->message, sizeof error->message, "%s: %s", doing, cause ? cause->message : "unknown");
@@ -83,7 +85,7 @@ static int look_up_commit(struct work *work, const char *hex, git_commit **commi
     git_oid id;
     if (git_oid_fromstr(&id, hex) == 0 && git_commit_lookup(commit, work->repository, &id) == 0)
         return 0;
-    return fail_git(error, "a commit that was fetched can't be read");
+    return fail_git(work, error, "a commit that was fetched can't be read");
 }
 
 /* The tree of a commit with the pull request's files in it. */
@@ -107,7 +109,8 @@ static int make_tree(struct work *work, git_commit *commit, git_tree **tree, str
     failed = failed || git_tree_create_updated(&id, work->repository, before, count, updates) != 0 ||
              git_tree_lookup(tree, work->repository, &id) != 0;
     if (failed)
-        fail_git(error, "the files can't be put into the repository's tree (is a folder of theirs a file there?)");
+        fail_git(work, error,
+                 "the files can't be put into the repository's tree (is a folder of theirs a file there?)");
     git_tree_free(before);
     free(updates);
     return failed ? -1 : 0;
@@ -140,7 +143,7 @@ static int make_commit(struct work *work, const git_tree *tree, struct exportd_k
         git_commit_create(&id, work->repository, NULL, who, who, "UTF-8", pull->message, tree, 1, parents) != 0 ||
         git_commit_lookup(&work->commit, work->repository, &id) != 0;
     git_signature_free(who);
-    return failed ? fail_git(error, "the commit can't be made") : 0;
+    return failed ? fail_git(work, error, "the commit can't be made") : 0;
 }
 
 static int fail_nothing(const struct work *work, struct exportd_kit_error *error)

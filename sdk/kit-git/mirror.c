@@ -194,6 +194,11 @@ struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *op
     return mirror;
 }
 
+void exportd_git_discard(struct exportd_git_mirror *mirror)
+{
+    mirror->damaged = 1;
+}
+
 git_repository *exportd_git_repository(const struct exportd_git_mirror *mirror)
 {
     return mirror->repository;
@@ -278,7 +283,7 @@ static void note_use(struct exportd_git_mirror *mirror)
     char text[32];
     struct measure measure = {0};
     walk(mirror->folder, measure_one, &measure);
-    if (measure.packs > PACKS_MAX) {
+    if (measure.packs > PACKS_MAX || mirror->damaged) {
         remove_tree(mirror->folder);
         measure.bytes = 0;
     }

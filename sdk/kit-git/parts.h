@@ -26,6 +26,7 @@ struct exportd_git_mirror {
     size_t head_count;
     int stopped; /* by the caller's step() */
     int too_large;
+    int damaged;
     int credentials_given;
     char rejection[256]; /* the server's words about a push; "": none */
 };

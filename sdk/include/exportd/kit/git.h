@@ -48,6 +48,10 @@ struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *op
 /* Unlocks it, and throws out what the cache has no more room for. NULL is fine. Returns NULL. */
 struct exportd_git_mirror *exportd_git_close(struct exportd_git_mirror *mirror);
 
+/* Says that objects which were fetched can't be read: the mirror goes when it is closed, and the next job fetches all
+ * of it anew. */
+void exportd_git_discard(struct exportd_git_mirror *mirror);
+
 /* The bare repository. Borrowed; another one after exportd_git_fetch(). */
 git_repository *exportd_git_repository(const struct exportd_git_mirror *mirror);
 
