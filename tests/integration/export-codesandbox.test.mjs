@@ -361,6 +361,16 @@ test('a worker that is killed after CodeSandbox made the sandbox: the retry find
   assert.notEqual(another.result.sandbox_id, job.result.sandbox_id, 'another job has a sandbox of its own');
 });
 
+test('an answer that never comes: the retry finds the sandbox', { timeout: 120_000 }, async t => {
+  let held = 0;
+  const codesandbox = await startCodeSandbox(t, { key, answer: request => request.method === 'POST' && held++ === 0 ? 'hang' : undefined });
+  const host = await start(t, codesandbox, { env: { CSB_API_KEY: key }, conf: 'request_timeout = 1s' });
+  const job = await host.runJob({ task: 'sandbox', data: { platform: 'codesandbox', repro: search } });
+  assert.equal(job.status, 'completed', job.error);
+  assert.equal(codesandbox.sandboxes.length, 1);
+  assert.equal(job.result.sandbox_id, codesandbox.sandboxes[0].id);
+});
+
 test('without a key the retry makes another, and says so', { timeout: 120_000 }, async t => {
   let hold = true;
   const codesandbox = await startCodeSandbox(t, { answer: () => hold ? 'hang' : undefined });
