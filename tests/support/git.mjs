@@ -17,9 +17,9 @@ export function git(cwd, ...args) {
 export class GitServer extends Server {
   constructor(t) { super(t, 'nobody'); }
 
-  /** users: {name: password}. publicRead: fetching needs none of them. tls: {certificate, key}, paths. */
-  async start({ users = {}, publicRead = false, tls } = this.settings ?? {}) {
-    this.settings = { users, publicRead, tls };
+  /** users: {name: password}. publicRead: fetching needs none of them. tls: {certificate, key}, paths. api: where /api/ goes, "http://127.0.0.1:1234". */
+  async start({ users = {}, publicRead = false, tls, api } = this.settings ?? {}) {
+    this.settings = { users, publicRead, tls, api };
     this.port ??= await freePort();
     const path = name => join(this.folder, name);
     this.spawned('mkdir', ['-p', path('repos'), path('temp')]);
@@ -55,8 +55,9 @@ http {
         location ~ /moved/ { return 302 /elsewhere/; }
         location ~ /forbidden/ { return 403; }
         location ~ /busy/ { return 503; }
+        ${api ? `location /api/ { proxy_pass ${api}; }` : ''}
         ${publicRead ? `
-        location ~ ^/[^/]+\\.git/(info/refs|git-upload-pack)$ {
+        location ~ \\.git/(info/refs|git-upload-pack)$ {
             error_page 418 = @push;
             if ($args ~ git-receive-pack) { return 418; }
             ${backend}
@@ -94,6 +95,7 @@ http {
   /** A bare repository with files {path: content} on its branch. Returns its path. */
   make(name, { branch = 'main', files = { 'README.md': '# hello\n' } } = {}) {
     const bare = this.path(name);
+    this.spawned('mkdir', ['-p', bare]);
     this.spawned('git', ['init', '-q', '--bare', `--initial-branch=${branch}`, bare]);
     if (Object.keys(files).length > 0) this.commit(name, branch, files, 'begin\n');
     return bare;
