@@ -297,7 +297,7 @@ test('check: the shipped conf.d is clean, plain and with every line taken as it 
   const plain = alone(t, ['check', '-c', shipped]);
   assert.equal(plain.code, 0, plain.stderr);
   assert.equal(plain.stderr, '');
-  assert.match(plain.stdout, /^store: SQLite in \S+\nok: \d+ plugins, \d+ routes; sandbox: /);
+  assert.match(plain.stdout, /^store: SQLite in \S+\n(export-\S+: not set: .*\n)*ok: \d+ plugins, \d+ routes; sandbox: /);
   const offered = JSON.parse(run(['plugins', '--json']).stdout).plugins.flatMap(plugin => plugin.routes.map(route => route.route));
   const taken = Object.fromEntries(shippedFiles().map(name => [name, shippedLines(name).map(line => uncommented(line) ?? line).join('\n')]));
   const problems = check(t, taken).filter(problem => !(problem.level === 'warning' && /no plugin offers sandbox/.test(problem.message) && !offered.includes('sandbox/codesandbox')));
