@@ -11,7 +11,7 @@ const out = resolve('out');
 const state = join(out, 'state');
 const secret = `whsec_${randomBytes(24).toString('base64')}`;
 const repros = ['bootstrap-20184', 'search-4711'];
-const routes = [['report', { format: 'pdf' }], ['report', { format: 'json' }], ['docker', { archive: 'tar.gz' }], ['docker', { archive: 'tar.zst' }]];
+const routes = [['report', { format: 'pdf' }], ['report', { format: 'json' }], ['docker', { archive: 'tar.gz' }], ['docker', { archive: 'tar.zst' }], ['sandbox', { platform: 'stackblitz' }]];
 
 function isSigned(headers, body) {
   const key = Buffer.from(secret.slice('whsec_'.length), 'base64');

@@ -37,7 +37,7 @@ function filesOf(result) {
   }));
 }
 
-for (const route of ['report/pdf', 'report/json', 'docker']) {
+for (const route of ['report/pdf', 'report/json', 'docker', 'sandbox/stackblitz']) {
   test(`run ${route}: with nothing else there, and the same bytes twice`, t => {
     for (const repro of repros) {
       const first = alone(t, ['run', route, '--repro', repro]);
