@@ -18,7 +18,7 @@ static char *routes_text(const struct catalog *catalog, const struct plugin *plu
 {
     char *text = memory_text("");
     for (size_t i = 0; i < catalog->route_count; i++) {
-        if (catalog->routes[i]->plugin != plugin)
+        if (catalog->routes[i]->plugin != plugin || catalog->routes[i]->steps)
             continue;
         char *longer = memory_format("%s%s%s", text, *text ? ", " : "", catalog->routes[i]->name);
         free(text);
@@ -44,6 +44,32 @@ static void print_failures(const struct catalog *catalog)
 {
     for (size_t i = 0; i < catalog->failure_count; i++)
         fprintf(stderr, "exportd: %s\n", catalog->failures[i].error.message);
+}
+
+static void print_pipelines(const struct catalog *catalog)
+{
+    static const char *const heads[] = {"PIPELINE", "STEPS", "SUMMARY"};
+    struct table *table = table_new(heads, 3);
+    size_t count = 0;
+    for (size_t i = 0; i < catalog->route_count; i++) {
+        const struct route *route = catalog->routes[i];
+        char *steps = memory_text("");
+        for (size_t j = 0; j < route->step_count; j++) {
+            char *longer = memory_format("%s%s%s", steps, j ? ", " : "", route->steps[j]->name);
+            free(steps);
+            steps = longer;
+        }
+        const char *cells[] = {route->name, steps, route->summary};
+        if (route->steps)
+            table_add(table, cells);
+        count += route->steps != NULL;
+        free(steps);
+    }
+    if (count > 0) {
+        putchar('\n');
+        table_print(table, stdout);
+    }
+    table_free(table);
 }
 
 int command_plugins(int count, char **arguments)
@@ -79,6 +105,7 @@ int command_plugins(int count, char **arguments)
         }
         table_print(table, stdout);
         table_free(table);
+        print_pipelines(catalog);
         print_failures(catalog);
     }
     code = catalog->failure_count > 0 ? EXIT_JOB_FAILED : 0;
@@ -106,7 +133,7 @@ static void print_routes(const struct catalog *catalog, const struct plugin *plu
 {
     for (size_t i = 0; i < catalog->route_count; i++) {
         const struct route *route = catalog->routes[i];
-        if (route->plugin != plugin)
+        if (route->plugin != plugin || route->steps)
             continue;
         printf("\nroute %s\n    %s\n", route->name, route->summary);
         if (route->option)

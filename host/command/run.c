@@ -3,11 +3,13 @@
  * are the same.
  */
 #include "artifact/artifact.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/tree.h"
 #include "command/command.h"
 #include "job/request.h"
+#include "plugin/pipeline.h"
 #include "worker/process.h"
 
 #include <errno.h>
@@ -49,6 +51,11 @@ struct run {
     struct config *config;
     struct catalog *catalog;
     const struct route *route;
+    const struct route *current; /* of a pipeline, the step; else the same */
+    size_t step;
+    json_t *results, *artifacts; /* of the steps that are done */
+    char *kept;                  /* where the workspace is between steps, or NULL */
+    int64_t began_ns;
     struct job *job;
     struct worker_spec spec;
     struct worker_process *worker;
@@ -133,13 +140,15 @@ static void on_log(void *client, struct worker_process *worker, enum exportd_log
     if (level < EXPORTD_WARNING && run->quiet)
         return;
     hide_bar(run);
-    log_write((enum log_level)level, run->route->plugin->name, NULL, "%s", text);
+    log_write((enum log_level)level, run->current->plugin->name, NULL, "%s", text);
 }
 
 static void on_progress(void *client, struct worker_process *worker, double fraction, const char *stage)
 {
     (void)worker;
-    show_bar(client, fraction, stage);
+    struct run *run = client;
+    double steps = run->route->steps ? (double)run->route->step_count : 1;
+    show_bar(run, ((double)run->step + fraction) / steps, stage);
 }
 
 /* Among the host's artifacts a file is the host's alone; here it is the user's, with the rights that any new file
@@ -153,14 +162,14 @@ static void give_usual_rights(const char *path)
 }
 
 /* Files go into a folder beside their place first, so that one that exists is replaced whole or not at all. */
-static void take_artifacts(struct run *run, const struct worker_outcome *outcome)
+static void take_artifacts(struct run *run, const char *folder, const json_t *wanted)
 {
     char *staging = memory_format("%s/.exportd-%d", run->output, (int)getpid());
     char *base_url = NULL;
     const struct config_jobs *jobs = &run->config->jobs;
     struct artifact_limits limits = {.max_count = jobs->max_artifacts, .max_bytes = jobs->max_artifact_bytes};
     base_url = memory_format("file://%s/", run->output);
-    json_t *taken = artifact_collect(outcome->folder, outcome->artifacts, staging, base_url, &limits, &run->error);
+    json_t *taken = artifact_collect(folder, wanted, staging, base_url, &limits, &run->error);
     size_t index;
     json_t *artifact;
     json_array_foreach(taken, index, artifact)
@@ -183,6 +192,27 @@ static void take_artifacts(struct run *run, const struct worker_outcome *outcome
     free(base_url);
 }
 
+/* A step of a pipeline: its workspace waits for the next, its artifacts for the end. */
+static void take_step(struct run *run, const struct worker_outcome *outcome)
+{
+    bool last = run->step + 1 == run->route->step_count;
+    json_array_append_new(run->results, json_pack("{s:s, s:I, s:O}", "step", run->current->name, "durationMs",
+                                                  (json_int_t)((clock_monotonic_ns() - run->began_ns) / 1000000),
+                                                  "result", run->result));
+    pipeline_add_artifacts(run->artifacts, run->current->name, outcome->artifacts);
+    if (last) {
+        json_decref(run->result);
+        run->result = json_pack("{s:O}", "steps", run->results);
+        if (json_array_size(run->artifacts) > 0 && outcome->folder)
+            take_artifacts(run, outcome->folder, run->artifacts);
+        return;
+    }
+    free(run->kept);
+    run->kept = outcome->folder ? memory_format("%s/workspace", run->scratch) : NULL;
+    if (run->kept && rename(outcome->folder, run->kept) != 0)
+        error_set(&run->error, "workspace_failed", false, "%s can't be kept: %s", outcome->folder, strerror(errno));
+}
+
 static void on_finished(void *client, struct worker_process *worker, const struct worker_outcome *outcome)
 {
     struct run *run = client;
@@ -190,8 +220,10 @@ static void on_finished(void *client, struct worker_process *worker, const struc
     run->error = outcome->error;
     if (outcome->status == EXPORTD_OK) {
         run->result = outcome->result ? json_loadb(outcome->result, outcome->result_length, 0, NULL) : json_object();
-        if (json_array_size(outcome->artifacts) > 0 && outcome->folder)
-            take_artifacts(run, outcome);
+        if (run->route->steps)
+            take_step(run, outcome);
+        else if (json_array_size(outcome->artifacts) > 0 && outcome->folder)
+            take_artifacts(run, outcome->folder, outcome->artifacts);
     }
     worker_process_stop(worker, false);
 }
@@ -409,10 +441,11 @@ static int make_folders(struct run *run)
     return 0;
 }
 
-static int run_worker(struct run *run)
+static int run_worker(struct run *run, const struct worker_job *job)
 {
     uv_loop_init(&run->loop);
-    run->spec = run->route->plugin->spec;
+    run->began_ns = clock_monotonic_ns();
+    run->spec = run->current->plugin->spec;
     run->spec.work_folder = run->scratch;
     if (access(run->config->host.state, W_OK) != 0)
         run->spec.cache_folder = NULL; /* whoever runs this needs no state folder */
@@ -425,8 +458,8 @@ static int run_worker(struct run *run)
         uv_timer_start(&run->watch, on_watch, 200, 200);
         uv_signal_start(&run->interrupt, on_signal, SIGINT);
         uv_signal_start(&run->terminate, on_signal, SIGTERM);
-        show_bar(run, 0, run->route->summary);
-        worker_process_run(run->worker, 1, run->job->id, run->job->route, 1, run->job->data, run->job->data_length);
+        on_progress(run, run->worker, 0, run->current->summary);
+        worker_process_run(run->worker, job);
     } else {
         on_gone(run, NULL, NULL);
     }
@@ -436,8 +469,49 @@ static int run_worker(struct run *run)
     return error_is_set(&run->error) ? -1 : 0;
 }
 
+static int run_job(struct run *run)
+{
+    struct worker_job job = {.lease = 1,
+                             .id = run->job->id,
+                             .route = run->job->route,
+                             .attempt = 1,
+                             .data = run->job->data,
+                             .data_length = run->job->data_length};
+    run->current = run->route;
+    return run_worker(run, &job);
+}
+
+static int run_pipeline(struct run *run)
+{
+    json_t *data = json_loadb(run->job->data, run->job->data_length, 0, NULL);
+    run->results = json_array();
+    run->artifacts = json_array();
+    for (run->step = 0; run->step < run->route->step_count && !error_is_set(&run->error); run->step++) {
+        char *text = pipeline_step_data(run->route, data, run->step, run->result, &run->error);
+        run->current = run->route->steps[run->step];
+        json_decref(run->result);
+        run->result = NULL;
+        struct worker_job job = {.lease = 1,
+                                 .id = run->job->id,
+                                 .route = run->current->name,
+                                 .attempt = 1,
+                                 .data = text,
+                                 .data_length = text ? strlen(text) : 0,
+                                 .workspace = run->kept};
+        if (text && run_worker(run, &job) != 0)
+            error_prefix(&run->error, "step %zu of %zu, %s: ", run->step + 1, run->route->step_count,
+                         run->current->name);
+        free(text);
+    }
+    json_decref(data);
+    return error_is_set(&run->error) ? -1 : 0;
+}
+
 static void free_run(struct run *run)
 {
+    json_decref(run->results);
+    json_decref(run->artifacts);
+    free(run->kept);
     if (run->scratch)
         tree_remove(run->scratch);
     free(run->scratch);
@@ -468,7 +542,7 @@ int command_run(int count, char **arguments)
                   run.route->plugin->name);
     }
     if (!error_is_set(&run.error) && make_folders(&run) == 0) {
-        code = run_worker(&run) == 0 ? 0 : EXIT_JOB_FAILED;
+        code = (run.route->steps ? run_pipeline(&run) : run_job(&run)) == 0 ? 0 : EXIT_JOB_FAILED;
         if (code == 0) {
             json_dumpf(run.result, stdout, JSON_INDENT(2));
             putchar('\n');

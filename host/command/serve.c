@@ -13,13 +13,17 @@
 #include "redis/board.h"
 #include "store/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PIPELINES_KEPT_S (7 * 24 * 60 * 60)
 
 struct host {
     uv_loop_t loop;
@@ -34,7 +38,7 @@ struct host {
     struct board *board; /* NULL: no Redis */
     char name[UV_MAXHOSTNAMESIZE];
     struct nats_door *nats; /* or NULL */
-    char *artifact_folder, *work_folder, *old_work_folder, *address, *public_url, *address_file;
+    char *artifact_folder, *work_folder, *old_work_folder, *pipeline_folder, *address, *public_url, *address_file;
     uv_signal_t terminate, interrupt;
     uv_work_t cleaning;
     bool stopping;
@@ -50,9 +54,27 @@ static int make_folder(const char *path, struct error *error)
     return 0;
 }
 
+/* What pipelines keep between attempts is of no use once the job ended at another host. */
+static void clean_old_pipelines(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    time_t now = time(NULL);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        struct stat status;
+        char *path = memory_format("%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.' && stat(path, &status) == 0 && now - status.st_mtime > PIPELINES_KEPT_S)
+            tree_remove(path);
+        free(path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
 static void clean_old_work(uv_work_t *request)
 {
-    tree_remove(((struct host *)request->data)->old_work_folder);
+    const struct host *host = request->data;
+    tree_remove(host->old_work_folder);
+    clean_old_pipelines(host->pipeline_folder);
 }
 
 static void cleaned(uv_work_t *request, int status)
@@ -67,13 +89,17 @@ static int prepare_folders(struct host *host, struct error *error)
     const char *state = host->config->host.state;
     host->artifact_folder = memory_format("%s/artifacts", state);
     host->work_folder = memory_format("%s/work", state);
+    host->pipeline_folder = memory_format("%s/pipelines", state);
     host->old_work_folder = memory_format("%s/work.old", state);
     tree_remove(host->old_work_folder);
     if (rename(host->work_folder, host->old_work_folder) == 0) {
         host->cleaning.data = host;
         uv_queue_work(&host->loop, &host->cleaning, clean_old_work, cleaned);
     }
-    return make_folder(host->artifact_folder, error) || make_folder(host->work_folder, error) ? -1 : 0;
+    return make_folder(host->artifact_folder, error) || make_folder(host->work_folder, error) ||
+                   make_folder(host->pipeline_folder, error)
+               ? -1
+               : 0;
 }
 
 static void write_address(struct host *host)
@@ -214,6 +240,7 @@ static int start(struct host *host, struct error *error)
         .repros = host->repros,
         .artifact_folder = host->artifact_folder,
         .work_folder = host->work_folder,
+        .pipeline_folder = host->pipeline_folder,
         .uploader = host->uploader,
         .public_url = host->public_url,
         .delivery_ready = on_delivery_ready,
@@ -304,6 +331,7 @@ static void free_host(struct host *host)
     free(host->address_file);
     free(host->artifact_folder);
     free(host->work_folder);
+    free(host->pipeline_folder);
     free(host->old_work_folder);
     free(host->address);
     free(host->public_url);

@@ -35,6 +35,13 @@ void config_free(struct config *config)
         free(config->routes[i].place);
     }
     free(config->routes);
+    for (size_t i = 0; i < config->pipeline_count; i++) {
+        free(config->pipelines[i].name);
+        free(config->pipelines[i].summary);
+        free(config->pipelines[i].place);
+        config_list_free(&config->pipelines[i].steps);
+    }
+    free(config->pipelines);
     config_pairs_free(config->secrets, config->secret_count);
     config_pairs_free(config->plugin_environment, config->plugin_environment_count);
     config_pairs_free(config->given, config->given_count);

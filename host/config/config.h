@@ -178,6 +178,14 @@ struct config_route {
     char *place;
 };
 
+/* [pipeline process-with-repo] steps = acquire-user-repo, build-assets: a route made of others. */
+struct config_pipeline {
+    char *name;
+    char *summary; /* or NULL */
+    struct config_list steps;
+    char *place; /* of steps */
+};
+
 struct config {
     char *folder; /* NULL: none was read */
     struct config_host host;
@@ -194,6 +202,8 @@ struct config {
     size_t plugin_count;
     struct config_route *routes;
     size_t route_count;
+    struct config_pipeline *pipelines;
+    size_t pipeline_count;
     struct config_pair *secrets; /* [secrets] */
     size_t secret_count;
     struct config_pair *plugin_environment; /* EXPORTD_PLUGIN_…: key is the name; for config_check_plugin() */

@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 /* Sections that conf.d may have; those of the second kind carry a name: [plugin export-pdf]. */
-static const char *const section_words[] = {"host",   "http",    "store",  "nats",    "redis",  "s3",   "jobs",
-                                            "repros", "webhook", "worker", "secrets", "plugin", "route"};
+static const char *const section_words[] = {"host",   "http",    "store",  "nats",    "redis",  "s3",    "jobs",
+                                            "repros", "webhook", "worker", "secrets", "plugin", "route", "pipeline"};
 #define SECTION_COUNT (sizeof section_words / sizeof *section_words)
 
 static bool takes_name(const char *word)
 {
-    return !strcmp(word, "plugin") || !strcmp(word, "route");
+    return !strcmp(word, "plugin") || !strcmp(word, "route") || !strcmp(word, "pipeline");
 }
 
 /* [plugin export-pdf]: *name points behind the first space, or at the end. word has CONFIG_LINE_MAX + 1 bytes. */
@@ -45,10 +45,11 @@ static int unknown_section(struct config_loader *loader, const char *section, co
         config_problems_add(loader->problems, false, place, "unknown section [%s]; did you mean [%s]?", section,
                             nearest);
     else
-        config_problems_add(loader->problems, false, place,
-                            "unknown section [%s]; there are [host], [http], [store], [nats], [redis], [s3], [jobs], "
-                            "[repros], [webhook], [worker], [secrets], [plugin NAME] and [route TASK]",
-                            section);
+        config_problems_add(
+            loader->problems, false, place,
+            "unknown section [%s]; there are [host], [http], [store], [nats], [redis], [s3], [jobs], "
+            "[repros], [webhook], [worker], [secrets], [plugin NAME], [route TASK] and [pipeline TASK]",
+            section);
     return -1;
 }
 
@@ -61,7 +62,9 @@ static int check_section(struct config_loader *loader, const char *section, cons
         return unknown_section(loader, section, word, name, place);
     if (takes_name(word) && !*name) {
         config_problems_add(loader->problems, false, place, "[%s] needs a name; write %s", word,
-                            !strcmp(word, "plugin") ? "[plugin export-pdf]" : "[route report]");
+                            !strcmp(word, "plugin")  ? "[plugin export-pdf]"
+                            : !strcmp(word, "route") ? "[route report]"
+                                                     : "[pipeline process-with-repo]");
         return -1;
     }
     if (!takes_name(word) && *name) {
@@ -74,7 +77,7 @@ static int check_section(struct config_loader *loader, const char *section, cons
                             "[%s] is no plugin's name; it has lower-case letters, digits and - only", section);
         return -1;
     }
-    if (!strcmp(word, "route") && !config_is_name(name, "-_.")) {
+    if ((!strcmp(word, "route") || !strcmp(word, "pipeline")) && !config_is_name(name, "-_.")) {
         config_problems_add(loader->problems, false, place,
                             "[%s] is no task's name; it has lower-case letters, digits, -, _ and . only", section);
         return -1;
@@ -276,6 +279,73 @@ static void apply_route(struct config_loader *loader, const char *section, const
     route->place = place;
 }
 
+static struct config_pipeline *make_pipeline(struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->pipeline_count; i++)
+        if (!strcmp(config->pipelines[i].name, name))
+            return &config->pipelines[i];
+    struct config_pipeline *grown = realloc(config->pipelines, (config->pipeline_count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    config->pipelines = grown;
+    grown[config->pipeline_count] = (struct config_pipeline){.name = strdup(name)};
+    if (!grown[config->pipeline_count].name)
+        return NULL;
+    return &grown[config->pipeline_count++];
+}
+
+static void set_steps(struct config_loader *loader, struct config_pipeline *pipeline, const char *section,
+                      const char *value, const char *place)
+{
+    struct config_list steps;
+    if (config_list_split(value, &steps)) {
+        loader->out_of_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < steps.count; i++) {
+        if (config_is_name(steps.items[i], "-_./"))
+            continue;
+        config_problems_add(
+            loader->problems, false, place,
+            "\"steps\" in [%s] has \"%.80s\", which is no route; write names such as acquire-user-repo", section,
+            steps.items[i]);
+    }
+    if (steps.count == 0)
+        config_problems_add(loader->problems, false, place,
+                            "\"steps\" in [%s] is empty; name the routes that it is made of, in their order",
+                            section);
+    pipeline->steps = steps;
+    pipeline->place = strdup(place);
+    loader->out_of_memory = loader->out_of_memory || !pipeline->place;
+}
+
+static void apply_pipeline(struct config_loader *loader, const char *section, const char *name, const char *key,
+                           const char *raw, const struct config_source *source)
+{
+    static const char *const keys[] = {"steps", "summary"};
+    if (strcmp(key, keys[0]) != 0 && strcmp(key, keys[1]) != 0) {
+        const char *nearest = config_nearest(key, keys, 2);
+        config_problems_add(loader->problems, false, source->place,
+                            "unknown key \"%s\" in [%s]; did you mean \"%s\"?", key, section,
+                            nearest ? nearest : keys[0]);
+        return;
+    }
+    if (note_place(loader, section, key, source))
+        return;
+    char *value = expanded(loader, section, key, raw, false, source);
+    struct config_pipeline *pipeline = value ? make_pipeline(loader->config, name) : NULL;
+    if (value && !pipeline)
+        loader->out_of_memory = true;
+    else if (value && !strcmp(key, "steps"))
+        set_steps(loader, pipeline, section, value, source->place);
+    else if (value) {
+        free(pipeline->summary);
+        pipeline->summary = value;
+        return;
+    }
+    free(value);
+}
+
 void config_apply(struct config_loader *loader, const char *section, const char *key, const char *raw,
                   const struct config_source *source)
 {
@@ -288,6 +358,10 @@ void config_apply(struct config_loader *loader, const char *section, const char 
     }
     if (!strcmp(word, "route")) {
         apply_route(loader, section, name, key, raw, source);
+        return;
+    }
+    if (!strcmp(word, "pipeline")) {
+        apply_pipeline(loader, section, name, key, raw, source);
         return;
     }
     bool of_worker = !strcmp(word, "worker");

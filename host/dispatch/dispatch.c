@@ -43,6 +43,8 @@ struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, str
     active->lane = route->lane;
     active->lease = (uint64_t)job->lease;
     active->cancelled = job->cancel_requested;
+    if (active->route->steps)
+        dispatch_pipeline_open(active);
     HASH_ADD(by_lease, dispatch->by_lease, lease, sizeof active->lease, active);
     HASH_ADD_KEYPTR(by_id, dispatch->by_id, job->id, strlen(job->id), active);
     return active;
@@ -53,6 +55,7 @@ void dispatch_forget(struct active *active)
     struct dispatch *dispatch = active->lane->dispatch;
     HASH_DELETE(by_lease, dispatch->by_lease, active);
     HASH_DELETE(by_id, dispatch->by_id, active);
+    dispatch_pipeline_free(active->pipeline);
     job_free(active->job);
     free(active);
 }
@@ -106,7 +109,7 @@ static bool is_open(const struct lane *lane)
 static void start_in_worker(struct active *active)
 {
     struct lane *lane = active->lane;
-    struct pool_job job = {
+    struct worker_job job = {
         .lease = active->lease,
         .id = active->job->id,
         .route = active->job->route,
@@ -115,10 +118,15 @@ static void start_in_worker(struct active *active)
         .data_length = active->job->data_length,
     };
     struct error error = {0};
+    char *workspace = NULL;
     active->started_ns = clock_monotonic_ns();
-    active->job->started_at_ms = clock_now_ms();
+    if (!active->pipeline || active->job->started_at_ms == 0)
+        active->job->started_at_ms = clock_now_ms();
     active->state = ACTIVE_RUNNING;
-    if (pool_start(lane->pool, &job, &error) != 0) {
+    int failed = active->pipeline ? dispatch_pipeline_job(active, &job, &workspace, &error) : 0;
+    failed = failed ? failed : pool_start(lane->pool, &job, &error);
+    free(workspace);
+    if (failed) {
         dispatch_finish_error(active, &error);
         return;
     }
@@ -156,10 +164,8 @@ static void on_loaded(uv_work_t *request, int status)
         dispatch_finish_cancelled(active);
     else if (error_is_set(&loading->error))
         dispatch_finish_error(active, &loading->error);
-    else if (is_open(lane))
-        queue(active);
     else
-        dispatch_release(active);
+        dispatch_enter(active);
     free(loading->repro_id);
     free(loading);
     dispatch_pump(lane);
@@ -219,8 +225,12 @@ static void on_claimed(struct store_op *op, void *client)
             op->claim.jobs[i] = NULL;
             if (!is_open(lane))
                 dispatch_release(active);
-            else if (!refuse_to_start(active))
+            else if (refuse_to_start(active))
+                continue;
+            else if (active->lane == lane)
                 queue(active);
+            else
+                dispatch_enter(active); /* a pipeline that goes on where it stopped */
         }
         dispatch_pump(lane);
     }
@@ -284,6 +294,17 @@ void dispatch_pump(struct lane *lane)
             start_in_worker(active);
     }
     refill(lane);
+}
+
+void dispatch_enter(struct active *active)
+{
+    struct lane *lane = active->lane;
+    if (!is_open(lane)) {
+        dispatch_release(active);
+        return;
+    }
+    queue(active);
+    dispatch_pump(lane);
 }
 
 struct submission {
@@ -407,6 +428,7 @@ static void on_pool_progress(void *client, uint64_t lease, double fraction, cons
     struct active *active = dispatch_find_lease(lane->dispatch, lease);
     if (!active)
         return;
+    fraction = dispatch_whole_fraction(active, fraction);
     active->fraction = fraction;
     snprintf(active->stage, sizeof active->stage, "%s", stage);
     const struct dispatch_options *options = &lane->dispatch->options;
@@ -431,10 +453,13 @@ static void on_pool_finished(void *client, const struct worker_outcome *outcome)
     struct route_state *route = dispatch_route_state(dispatch, active->job->route);
     if (route)
         route->stats.seconds += (double)(clock_monotonic_ns() - active->started_ns) / 1e9;
-    if (dispatch->closing && outcome->status != EXPORTD_OK && !active->cancelled)
+    if (dispatch->closing && outcome->status != EXPORTD_OK && !active->cancelled) {
+        if (active->pipeline)
+            dispatch_pipeline_keep(active, outcome->folder);
         dispatch_release(active); /* it was stopped because the host stops */
-    else
+    } else {
         dispatch_finish_outcome(active, outcome);
+    }
 }
 
 static void on_pool_free_slot(void *client)

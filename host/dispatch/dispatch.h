@@ -27,6 +27,7 @@ struct dispatch_options {
     struct store *store;
     struct repros *repros;       /* or NULL */
     const char *artifact_folder; /* of all jobs */
+    const char *pipeline_folder; /* for what waits between the attempts of pipelines */
     const char *work_folder;     /* of all workers */
     struct uploader *uploader;   /* NULL: artifacts stay in their folder */
     const char *public_url;      /* "http://127.0.0.1:8080", for artifacts' URLs */

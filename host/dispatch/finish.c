@@ -217,6 +217,8 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
         op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
     else
         op->finish.delivery = make_deliveries(active, op, error);
+    if (active->pipeline && kind != STORE_FINISH_AGAIN && kind != STORE_FINISH_RELEASE)
+        dispatch_pipeline_end(active);
     active->state = ACTIVE_FINISHING;
     dispatch->pending_ops++;
     store_enqueue(dispatch->options.store, op);
@@ -252,7 +254,7 @@ void dispatch_finish_completed(struct active *active, char *result)
     finish(active, STORE_FINISH_COMPLETED, result, NULL);
 }
 
-void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome)
+static void finish_with(struct active *active, const struct worker_outcome *outcome)
 {
     bool has_artifacts = outcome->status == EXPORTD_OK && json_array_size(outcome->artifacts) > 0 && outcome->folder;
     if (outcome->folder)
@@ -265,4 +267,22 @@ void dispatch_finish_outcome(struct active *active, const struct worker_outcome 
     else
         dispatch_finish_completed(active, outcome->result ? memory_bytes(outcome->result, outcome->result_length)
                                                           : memory_text("{}"));
+}
+
+void dispatch_finish_outcome(struct active *active, const struct worker_outcome *outcome)
+{
+    struct worker_outcome whole = *outcome;
+    char *result = NULL;
+    if (active->pipeline && outcome->status == EXPORTD_OK) {
+        if (dispatch_pipeline_advance(active, outcome))
+            return;
+        whole.result = result = dispatch_pipeline_result(active, &whole.artifacts);
+        whole.result_length = strlen(result);
+    } else if (active->pipeline) {
+        dispatch_pipeline_explain(active, &whole.error);
+        if (dispatch_pipeline_keep(active, outcome->folder))
+            whole.folder = NULL;
+    }
+    finish_with(active, &whole);
+    free(result);
 }

@@ -1,7 +1,7 @@
 /*
  * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
- * collect.c: what they leave; change.c: cancel and retry; tick.c: what falls due; drain.c: the end; listen.c: who
- * hears of it.
+ * pipeline.c: jobs of several steps; collect.c: what they leave; change.c: cancel and retry; tick.c: what falls due;
+ * drain.c: the end; listen.c: who hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H
@@ -19,7 +19,8 @@ enum active_state { ACTIVE_READY, ACTIVE_LOADING, ACTIVE_RUNNING, ACTIVE_FINISHI
 struct active {
     struct job *job;
     const struct route *route;
-    struct lane *lane;
+    struct lane *lane;             /* of a pipeline: where its current step runs */
+    struct pipeline_run *pipeline; /* or NULL */
     enum active_state state;
     bool cancelled;
     bool lost;              /* the lease ran out: the job is somebody else's */
@@ -109,6 +110,26 @@ void dispatch_finish_error(struct active *active,
 void dispatch_finish_cancelled(struct active *active);
 void dispatch_finish_completed(struct active *active, char *result); /* takes result */
 void dispatch_release(struct active *active);                        /* back to the store as it was */
+
+/* pipeline.c */
+/* Finds the step to begin with, and the lane that it is for. */
+void dispatch_pipeline_open(struct active *active);
+void dispatch_pipeline_free(struct pipeline_run *run);
+const char *dispatch_step_name(const struct active *active);                  /* the route that a worker is given */
+double dispatch_whole_fraction(const struct active *active, double fraction); /* of a step's progress, the job's */
+/* Fills the route, the data and the workspace of the current step (free *workspace after the call that starts it). */
+int dispatch_pipeline_job(struct active *active, struct worker_job *job, char **workspace, struct error *error);
+/* A step was done. Returns true where the next one is queued; false: it was the last. */
+bool dispatch_pipeline_advance(struct active *active, const struct worker_outcome *outcome);
+/* Keeps what there is for the next attempt. folder: the workspace, or NULL. Returns whether it was taken away. */
+bool dispatch_pipeline_keep(struct active *active, const char *folder);
+/* After the last step: the result (free it), and the artifacts of all steps (borrowed). */
+char *dispatch_pipeline_result(const struct active *active, json_t **artifacts);
+void dispatch_pipeline_explain(const struct active *active, struct error *error); /* which step it was */
+void dispatch_pipeline_end(struct active *active);                                /* nothing is kept any more */
+
+/* Queues a job that is leased here, and starts it where a worker is free; gives it back where the host stops. */
+void dispatch_enter(struct active *active);
 
 /* collect.c: takes over the workspace in outcome->folder. active: its artifacts are taken, and then it is finished;
  * NULL: the workspace is only removed. */

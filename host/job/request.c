@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/memory.h"
 #include "job/schema.h"
+#include "plugin/pipeline.h"
 #include "store/repros.h"
 
 #include <errno.h>
@@ -202,7 +203,8 @@ static int check_data(const struct config *config, const struct route *route, js
     json_object_del(data, "repro_id");
     if (route->option && !json_object_get(data, route->option))
         json_object_set_new(data, route->option, json_string(route->value));
-    int failed = schema_apply(route->schema, data, where, error);
+    int failed = route->steps ? pipeline_check_data(route, data, where, error)
+                              : schema_apply(route->schema, data, where, error);
     if (!failed && repro)
         failed = request_check_repro(config, repro, error);
     if (!failed && repro_id && !json_is_string(repro_id))

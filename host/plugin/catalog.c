@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "job/schema.h"
 #include "plugin/manifest.h"
+#include "plugin/pipeline.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -248,6 +249,8 @@ struct catalog *catalog_load(const struct config *config, const char *only_file,
     }
     free(scan.probes);
     free(paths);
+    if (!only_file)
+        pipeline_add_routes(catalog, problems);
     if (catalog->route_count > 1)
         qsort(catalog->routes, catalog->route_count, sizeof *catalog->routes, by_route_name);
     return catalog;

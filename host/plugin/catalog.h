@@ -35,7 +35,9 @@ struct route {
     char *summary;
     json_t *schema; /* never NULL */
     bool needs_repro;
-    struct plugin *plugin;
+    struct plugin *plugin;      /* of a pipeline: of its first step */
+    const struct route **steps; /* of a pipeline; NULL: it is none */
+    size_t step_count;
 };
 
 struct catalog_failure {
@@ -72,7 +74,8 @@ void catalog_free(struct catalog *catalog);
 const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data,
                                   struct error *error);
 
-/* All that the catalog knows, as a new object: {"plugins": [...], "failures": [{"file", "code", "error"}]}. */
+/* All that the catalog knows, as a new object: {"plugins": [...], "pipelines": [...], "failures": [{"file", "code",
+ * "error"}]}. */
 json_t *catalog_to_json(const struct catalog *catalog);
 
 const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name);

@@ -5,12 +5,29 @@ static json_t *routes_of(const struct catalog *catalog, const struct plugin *plu
     json_t *routes = json_array();
     for (size_t i = 0; i < catalog->route_count; i++) {
         const struct route *route = catalog->routes[i];
-        if (route->plugin == plugin)
+        if (route->plugin == plugin && !route->steps)
             json_array_append_new(routes,
                                   json_pack("{s:s, s:s, s:b, s:O}", "route", route->name, "summary", route->summary,
                                             "needsRepro", (int)route->needs_repro, "options", route->schema));
     }
     return routes;
+}
+
+static json_t *pipelines_of(const struct catalog *catalog)
+{
+    json_t *pipelines = json_array();
+    for (size_t i = 0; i < catalog->route_count; i++) {
+        const struct route *route = catalog->routes[i];
+        json_t *steps = json_array();
+        for (size_t j = 0; j < route->step_count; j++)
+            json_array_append_new(steps, json_string(route->steps[j]->name));
+        if (route->steps)
+            json_array_append_new(pipelines, json_pack("{s:s, s:s, s:O, s:b, s:O}", "route", route->name, "summary",
+                                                       route->summary, "steps", steps, "needsRepro",
+                                                       (int)route->needs_repro, "options", route->schema));
+        json_decref(steps);
+    }
+    return pipelines;
 }
 
 json_t *catalog_to_json(const struct catalog *catalog)
@@ -34,5 +51,5 @@ json_t *catalog_to_json(const struct catalog *catalog)
         json_array_append_new(failures, json_pack("{s:s, s:s, s:s}", "file", catalog->failures[i].path, "code",
                                                   catalog->failures[i].error.code, "error",
                                                   catalog->failures[i].error.message));
-    return json_pack("{s:o, s:o}", "plugins", plugins, "failures", failures);
+    return json_pack("{s:o, s:o, s:o}", "plugins", plugins, "pipelines", pipelines_of(catalog), "failures", failures);
 }

@@ -35,6 +35,7 @@ void manifest_free_route(struct route *route)
     free(route->value);
     free(route->summary);
     json_decref(route->schema);
+    free(route->steps);
     free(route);
 }
 

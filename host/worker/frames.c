@@ -134,7 +134,7 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
             outcome.result_length = head.result_length;
         }
         outcome.artifacts = artifacts;
-        if (head.used_workspace) {
+        if (head.used_workspace || worker->moved_in) {
             snprintf(job_path, sizeof job_path, "%s/%s", worker->folder, worker->job_folder);
             outcome.folder = job_path;
         }

@@ -32,6 +32,7 @@ struct worker_process {
 
     uint64_t lease; /* of the current job; 0: idle */
     char job_folder[64];
+    bool moved_in; /* that folder was there before the job */
     int jobs;
     int64_t started_ns, deadline_ns, kill_ns, bury_ns, idle_since_ns;
     int64_t frame_bytes, said_bytes;

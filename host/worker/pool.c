@@ -160,7 +160,7 @@ int pool_slots(const struct pool *pool)
     return slots;
 }
 
-int pool_start(struct pool *pool, const struct pool_job *job, struct error *error)
+int pool_start(struct pool *pool, const struct worker_job *job, struct error *error)
 {
     struct worker_process *worker = idle_worker(pool);
     if (!worker) {
@@ -170,7 +170,7 @@ int pool_start(struct pool *pool, const struct pool_job *job, struct error *erro
         pool->workers[pool->count++] = worker;
         pool->started++;
     }
-    worker_process_run(worker, job->lease, job->id, job->route, job->attempt, job->data, job->data_length);
+    worker_process_run(worker, job);
     return 0;
 }
 

@@ -15,15 +15,6 @@
 
 struct pool;
 
-struct pool_job {
-    uint64_t lease;
-    const char *id;
-    const char *route;
-    int attempt;
-    const char *data;
-    size_t data_length;
-};
-
 struct pool_events {
     void (*log)(void *client, uint64_t lease, enum exportd_log_level level, const char *text);
     void (*progress)(void *client, uint64_t lease, double fraction, const char *stage);
@@ -50,7 +41,7 @@ struct pool *pool_new(uv_loop_t *loop, const struct worker_spec *spec, const str
 int pool_slots(const struct pool *pool);
 
 /* Gives a job to an idle worker, or to a new one. Returns 0, or -1 with error set where no process can be started. */
-int pool_start(struct pool *pool, const struct pool_job *job, struct error *error);
+int pool_start(struct pool *pool, const struct worker_job *job, struct error *error);
 
 /* Interrupts the job of that lease, if it runs here. Returns whether it does. */
 bool pool_interrupt(struct pool *pool, uint64_t lease, const char *code, bool retryable, const char *message);

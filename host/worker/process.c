@@ -103,7 +103,10 @@ static void bury(struct worker_process *worker)
         struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
                                          .error = worker->verdict,
                                          .crashed = true};
+        char *folder = worker->moved_in ? memory_format("%s/%s", worker->folder, worker->job_folder) : NULL;
+        outcome.folder = folder;
         worker_finish_job(worker, &outcome);
+        free(folder);
     }
     worker->events->gone(worker->client, worker, &worker->verdict);
     uv_close((uv_handle_t *)&worker->process, on_closed);
@@ -334,18 +337,34 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
     return worker;
 }
 
-void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route,
-                        int attempt, const char *data, size_t data_length)
+/* On one file system: nothing is copied. */
+static int move_in(struct worker_process *worker, const char *workspace)
 {
-    worker->lease = lease;
+    char *path = memory_format("%s/%s", worker->folder, worker->job_folder);
+    worker->moved_in = rename(workspace, path) == 0;
+    if (!worker->moved_in) {
+        char message[600];
+        snprintf(message, sizeof message, "could not be given the workspace %s: %s", workspace, strerror(errno));
+        worker_condemn(worker, "workspace_failed", message);
+    }
+    free(path);
+    return worker->moved_in ? 0 : -1;
+}
+
+void worker_process_run(struct worker_process *worker, const struct worker_job *job)
+{
+    worker->lease = job->lease;
     worker->idle_since_ns = 0;
     worker->last_words_length = 0;
     worker->last_words[0] = '\0';
     worker->deadline_ns = clock_monotonic_ns() + worker->spec->timeout_ms * 1000000;
     worker->measure_ns = clock_monotonic_ns() + FIRST_MEASURE_NS;
     snprintf(worker->job_folder, sizeof worker->job_folder, "job-%d", worker->jobs + 1);
-    json_t *head = json_pack("{s:s, s:s, s:i, s:s}", "id", job_id, "route", route, "attempt", attempt, "folder",
-                             worker->job_folder);
+    worker->moved_in = false;
+    if (job->workspace && move_in(worker, job->workspace) != 0)
+        return;
+    json_t *head = json_pack("{s:s, s:s, s:i, s:s}", "id", job->id, "route", job->route, "attempt", job->attempt,
+                             "folder", worker->job_folder);
     char text[2048];
     size_t length = json_dumpb(head, text, sizeof text - 1, JSON_COMPACT);
     json_decref(head);
@@ -355,8 +374,8 @@ void worker_process_run(struct worker_process *worker, uint64_t lease, const cha
     }
     text[length] = '\0';
     uv_buf_t parts[2] = {uv_buf_init(text, (unsigned)length + 1),
-                         uv_buf_init((char *)(uintptr_t)data, (unsigned)data_length)};
-    send_frame(worker, WIRE_START, lease, parts, 2);
+                         uv_buf_init((char *)(uintptr_t)job->data, (unsigned)job->data_length)};
+    send_frame(worker, WIRE_START, job->lease, parts, 2);
 }
 
 void worker_process_interrupt(struct worker_process *worker, const char *code, bool retryable, const char *message)

@@ -37,6 +37,17 @@ struct worker_spec {
     int64_t max_result_bytes;
 };
 
+/* What a worker is to do. Borrowed for the call that hands it over. */
+struct worker_job {
+    uint64_t lease;
+    const char *id;
+    const char *route;
+    int attempt;
+    const char *data; /* JSON text */
+    size_t data_length;
+    const char *workspace; /* a folder that becomes the job's, and is moved away for it; NULL: an empty one */
+};
+
 /* How a job ended in the worker. Borrowed for the call. */
 struct worker_outcome {
     uint64_t lease;
@@ -68,9 +79,8 @@ struct worker_events {
 struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker_spec *spec,
                                             const struct worker_events *events, void *client, struct error *error);
 
-/* Hands it a job; may be called before ready(). data: JSON text, copied where the pipe is full. Only when idle. */
-void worker_process_run(struct worker_process *worker, uint64_t lease, const char *job_id, const char *route,
-                        int attempt, const char *data, size_t data_length);
+/* Hands it a job; may be called before ready(). Its data is copied where the pipe is full. Only when idle. */
+void worker_process_run(struct worker_process *worker, const struct worker_job *job);
 
 /* Asks the current job to stop: SIGTERM, after grace_ms SIGKILL. code and message become its error. */
 void worker_process_interrupt(struct worker_process *worker, const char *code, bool retryable, const char *message);

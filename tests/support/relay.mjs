@@ -8,6 +8,7 @@ import http from 'node:http';
  *   'answered'    the function has answered, or will
  *   {cutAfter: n} break the connection once n bytes of the body have come
  *   'no answer'   pass it on, and break the connection instead of answering
+ *   {then: f}     the same, and call f once the server has answered
  *   'stall'       read no more, and never answer
  */
 export async function startRelay(t, target, spoil = () => undefined) {
@@ -29,9 +30,9 @@ export async function startRelay(t, target, spoil = () => undefined) {
     const upstream = http.request({ agent, hostname, port, method: request.method, path: request.url, headers: request.headers });
     upstream.on('response', answer => {
       entry.status = answer.statusCode;
-      if (what === 'no answer') {
+      if (what === 'no answer' || what?.then) {
         answer.resume();
-        answer.on('end', () => request.socket.destroy());
+        answer.on('end', () => { what.then?.(); request.socket.destroy(); });
         return;
       }
       response.writeHead(answer.statusCode, answer.rawHeaders);

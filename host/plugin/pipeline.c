@@ -1,0 +1,216 @@
+#include "plugin/pipeline.h"
+
+#include "base/memory.h"
+#include "job/schema.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_taken(const struct catalog *catalog, const char *name)
+{
+    for (size_t i = 0; i < catalog->route_count; i++)
+        if (strcmp(catalog->routes[i]->name, name) == 0 || strcmp(catalog->routes[i]->task, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_pipeline(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->pipeline_count; i++)
+        if (strcmp(config->pipelines[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* For those who look: all options of all steps, and an object for each step. The steps themselves check. */
+static json_t *make_schema(const struct route *route)
+{
+    json_t *properties = json_object();
+    for (size_t i = 0; i < route->step_count; i++) {
+        json_t *own = json_object_get(route->steps[i]->schema, "properties");
+        json_object_update_missing(properties, own);
+        json_object_set_new(properties, route->steps[i]->name,
+                            json_pack("{s:s, s:s, s:b}", "type", "object", "description",
+                                      "options for this step alone", "additionalProperties", 1));
+    }
+    return json_pack("{s:s, s:o}", "type", "object", "properties", properties);
+}
+
+static struct route *make_route(const struct catalog *catalog, const struct config_pipeline *pipeline,
+                                struct config_problems *problems)
+{
+    struct route *route = memory_zeroed(1, sizeof *route);
+    route->steps = memory_zeroed(pipeline->steps.count, sizeof *route->steps);
+    for (size_t i = 0; i < pipeline->steps.count; i++) {
+        const char *name = pipeline->steps.items[i];
+        struct error error = {0};
+        bool nested = is_pipeline(catalog->config, name);
+        const struct route *step = nested ? NULL : catalog_route(catalog, name, NULL, &error);
+        if (nested)
+            config_problems_add(problems, false, pipeline->place,
+                                "[pipeline %s]: the step %s is a pipeline itself; name its steps instead",
+                                pipeline->name, name);
+        else if (!step)
+            config_problems_add(problems, true, pipeline->place, "[pipeline %s] is left out: %s", pipeline->name,
+                                error.message);
+        else if (!step->plugin->enabled)
+            config_problems_add(problems, true, pipeline->place,
+                                "[pipeline %s] is left out: the plugin %s of its step %s is disabled", pipeline->name,
+                                step->plugin->name, name);
+        if (!step || !step->plugin->enabled) {
+            free(route->steps);
+            free(route);
+            return NULL;
+        }
+        route->steps[route->step_count++] = step;
+        route->needs_repro = route->needs_repro || step->needs_repro;
+    }
+    route->name = memory_text(pipeline->name);
+    route->task = memory_text(pipeline->name);
+    route->summary = memory_text(pipeline->summary ? pipeline->summary : "A pipeline");
+    route->schema = make_schema(route);
+    route->plugin = route->steps[0]->plugin;
+    return route;
+}
+
+void pipeline_add_routes(struct catalog *catalog, struct config_problems *problems)
+{
+    for (size_t i = 0; i < catalog->config->pipeline_count; i++) {
+        const struct config_pipeline *pipeline = &catalog->config->pipelines[i];
+        struct route *route = NULL;
+        if (!pipeline->steps.count)
+            config_problems_add(problems, false, "conf.d",
+                                "[pipeline %s] has no steps; name the routes it is made of", pipeline->name);
+        else if (is_taken(catalog, pipeline->name))
+            config_problems_add(problems, false, pipeline->place,
+                                "[pipeline %s]: a plugin offers a route of that name; choose another",
+                                pipeline->name);
+        else
+            route = make_route(catalog, pipeline, problems);
+        if (!route)
+            continue;
+        catalog->routes = memory_resized(catalog->routes, catalog->route_count + 1, sizeof(struct route *));
+        catalog->routes[catalog->route_count++] = route;
+    }
+}
+
+static bool takes(const struct route *step, const char *option)
+{
+    return json_object_get(json_object_get(step->schema, "properties"), option) != NULL;
+}
+
+static bool is_known(const struct route *route, const char *key)
+{
+    for (size_t i = 0; i < route->step_count; i++)
+        if (strcmp(route->steps[i]->name, key) == 0 || takes(route->steps[i], key) ||
+            json_is_true(json_object_get(route->steps[i]->schema, "additionalProperties")))
+            return true;
+    return false;
+}
+
+/* Returns a new object, or NULL with error set. */
+static json_t *options_of(const struct route *step, const json_t *data, const char *where, struct error *error)
+{
+    json_t *options = json_object();
+    json_t *own = json_object_get(data, step->name);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)data, key, value)
+    {
+        if (takes(step, key))
+            json_object_set(options, key, value);
+    }
+    if (own && !json_is_object(own))
+        error_set(error, "options_invalid", false, "%s/%s: must be an object with the options of that step", where,
+                  step->name);
+    else
+        json_object_update(options, own);
+    if (step->option && !json_object_get(options, step->option))
+        json_object_set_new(options, step->option, json_string(step->value));
+    char *pointer = memory_format("%s/%s", where, step->name);
+    if (!error_is_set(error))
+        schema_apply(step->schema, options, pointer, error);
+    free(pointer);
+    if (!error_is_set(error))
+        return options;
+    json_decref(options);
+    return NULL;
+}
+
+int pipeline_check_data(const struct route *route, json_t *data, const char *where, struct error *error)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(data, key, value)
+    {
+        if (!is_known(route, key))
+            return error_set(error, "options_invalid", false, "%s/%.100s: no step of %s has such an option", where,
+                             key, route->name);
+    }
+    json_t *steps = json_array();
+    for (size_t i = 0; i < route->step_count; i++) {
+        json_t *options = options_of(route->steps[i], data, where, error);
+        if (!options) {
+            json_decref(steps);
+            return -1;
+        }
+        json_array_append_new(steps, options);
+    }
+    json_object_clear(data);
+    json_object_set_new(data, "steps", steps);
+    return 0;
+}
+
+char *pipeline_step_data(const struct route *route, const json_t *data, size_t step, json_t *previous,
+                         struct error *error)
+{
+    json_t *steps = json_object_get(data, "steps");
+    json_t *options = json_array_get(steps, step);
+    if (json_array_size(steps) != route->step_count || !json_is_object(options)) {
+        error_set(error, "pipeline_changed", false,
+                  "the pipeline %s has %zu steps now, and had %zu when this job was accepted; hand it in again",
+                  route->name, route->step_count, json_array_size(steps));
+        return NULL;
+    }
+    json_t *own = json_copy(options);
+    if (route->steps[step]->needs_repro)
+        json_object_set(own, "repro", json_object_get(data, "repro"));
+    if (previous)
+        json_object_set(own, "previous", previous);
+    char *text = json_dumps(own, JSON_COMPACT);
+    json_decref(own);
+    if (!text)
+        error_set(error, "out_of_memory", true, "out of memory");
+    return text;
+}
+
+static bool has_name(const json_t *artifacts, const char *name)
+{
+    size_t index;
+    const json_t *entry;
+    json_array_foreach(artifacts, index, entry)
+    {
+        if (strcmp(json_string_value(json_object_get(entry, "name")), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+void pipeline_add_artifacts(json_t *all, const char *step, const json_t *artifacts)
+{
+    size_t index;
+    json_t *entry;
+    json_array_foreach(artifacts, index, entry)
+    {
+        json_t *copy = json_deep_copy(entry);
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        if (has_name(all, name)) {
+            char *longer = memory_format("%s-%s", step, name);
+            for (char *at = longer; *at; at++)
+                *at = *at == '/' ? '-' : *at;
+            json_object_set_new(copy, "name", json_string(longer));
+            free(longer);
+        }
+        json_array_append_new(all, copy);
+    }
+}
