@@ -4,11 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/transfers.h"
 #include "delivery/guard.h"
 #include "delivery/signature.h"
 #include "delivery/slow.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,24 +29,16 @@ struct sending {
     struct sending *next;
 };
 
-struct watched_socket {
-    uv_poll_t poll;
-    struct outbox *outbox;
-    curl_socket_t socket;
-};
-
 struct outbox {
-    uv_loop_t *loop;
     const struct config *config;
     struct store *store;
-    CURLM *multi;
-    uv_timer_t timer;
+    struct transfers *transfers;
     struct sending *first;
     int sending;
     struct store_delivery *held; /* taken, but their receivers have their share of what is under way */
     int64_t held_until_ns;       /* then the store hands them out again */
     struct slow_receivers slow;
-    bool taking, take_again, closing;
+    bool taking, take_again, closing, closed;
     int pending_ops;
     struct outbox_stats stats;
     void (*on_closed)(void *client);
@@ -106,7 +98,7 @@ static void free_sending(struct sending *sending)
             break;
         }
     }
-    curl_multi_remove_handle(outbox->multi, sending->curl);
+    transfers_remove(outbox->transfers, sending->curl);
     curl_easy_cleanup(sending->curl);
     curl_slist_free_all(sending->headers);
     store_delivery_free(sending->delivery);
@@ -164,83 +156,12 @@ static void complete(struct sending *sending, CURLcode code)
     free_sending(sending);
 }
 
-static void collect_finished(struct outbox *outbox)
+static void on_done(void *client, CURL *curl, CURLcode code)
 {
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(outbox->multi, &left))) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        struct sending *sending = NULL;
-        CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&sending);
-        complete(sending, code);
-    }
-    check_closed(outbox);
-}
-
-static void on_socket_ready(uv_poll_t *poll, int status, int events)
-{
-    struct watched_socket *watched = poll->data;
-    struct outbox *outbox = watched->outbox;
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-    if (events & UV_READABLE)
-        flags |= CURL_CSELECT_IN;
-    if (events & UV_WRITABLE)
-        flags |= CURL_CSELECT_OUT;
-    int running;
-    curl_multi_socket_action(outbox->multi, watched->socket, flags, &running);
-    collect_finished(outbox);
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-    struct outbox *outbox = timer->data;
-    int running;
-    curl_multi_socket_action(outbox->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    collect_finished(outbox);
-}
-
-static int set_timer(CURLM *multi, long timeout_ms, void *client)
-{
-    struct outbox *outbox = client;
-    (void)multi;
-    if (timeout_ms < 0)
-        uv_timer_stop(&outbox->timer);
-    else
-        uv_timer_start(&outbox->timer, on_timeout, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
-    return 0;
-}
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
-static int watch_socket(CURL *curl, curl_socket_t socket, int what, void *client, void *socket_client)
-{
-    struct outbox *outbox = client;
-    struct watched_socket *watched = socket_client;
-    (void)curl;
-    if (what == CURL_POLL_REMOVE) {
-        if (watched) {
-            curl_multi_assign(outbox->multi, socket, NULL);
-            uv_poll_stop(&watched->poll);
-            uv_close((uv_handle_t *)&watched->poll, on_poll_closed);
-        }
-        return 0;
-    }
-    if (!watched) {
-        watched = memory_zeroed(1, sizeof *watched);
-        watched->outbox = outbox;
-        watched->socket = socket;
-        uv_poll_init_socket(outbox->loop, &watched->poll, socket);
-        watched->poll.data = watched;
-        curl_multi_assign(outbox->multi, socket, watched);
-    }
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    uv_poll_start(&watched->poll, events, on_socket_ready);
-    return 0;
+    struct sending *sending = NULL;
+    curl_easy_getinfo(curl, CURLINFO_PRIVATE, (char **)&sending);
+    complete(sending, code);
+    check_closed(client);
 }
 
 /* Called with the very address that is about to be connected to. */
@@ -320,7 +241,7 @@ static void send_one(struct outbox *outbox, struct store_delivery *delivery)
     outbox->first = sending;
     outbox->sending++;
     set_up(sending);
-    curl_multi_add_handle(outbox->multi, sending->curl);
+    transfers_add(outbox->transfers, sending->curl);
 }
 
 /* A slow receiver gets a quarter of the places, and any other leaves a quarter free: no one of them holds the rest
@@ -416,42 +337,32 @@ void outbox_kick(struct outbox *outbox)
 
 struct outbox *outbox_new(uv_loop_t *loop, const struct config *config, struct store *store, struct error *error)
 {
-    CURLM *multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
-    if (!multi) {
-        error_set(error, "delivery_failed", true, "libcurl can't be started");
-        return NULL;
-    }
     struct outbox *outbox = memory_zeroed(1, sizeof *outbox);
-    outbox->loop = loop;
     outbox->config = config;
     outbox->store = store;
-    outbox->multi = multi;
-    uv_timer_init(loop, &outbox->timer);
-    outbox->timer.data = outbox;
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, outbox);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, outbox);
-    return outbox;
+    outbox->transfers = transfers_new(loop, on_done, outbox, error);
+    if (outbox->transfers)
+        return outbox;
+    free(outbox);
+    return NULL;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_transfers_closed(void *client)
 {
-    struct outbox *outbox = handle->data;
-    void (*on_closed)(void *client) = outbox->on_closed;
-    void *client = outbox->closed_client;
-    curl_multi_cleanup(outbox->multi);
-    curl_global_cleanup();
+    struct outbox *outbox = client;
+    void (*told)(void *client) = outbox->on_closed;
+    void *closed_client = outbox->closed_client;
     slow_clear(&outbox->slow);
     free(outbox);
-    on_closed(client);
+    told(closed_client);
 }
 
 static void check_closed(struct outbox *outbox)
 {
-    if (outbox->closing && outbox->pending_ops == 0 && !outbox->first &&
-        !uv_is_closing((uv_handle_t *)&outbox->timer))
-        uv_close((uv_handle_t *)&outbox->timer, on_timer_closed);
+    if (!outbox->closing || outbox->closed || outbox->pending_ops > 0 || outbox->first)
+        return;
+    outbox->closed = true;
+    transfers_close(outbox->transfers, on_transfers_closed, outbox);
 }
 
 void outbox_close(struct outbox *outbox, void (*on_closed)(void *client), void *client)
