@@ -20,7 +20,8 @@
 #define CACHE_BYTES ((uint64_t)4 << 30)
 #define PACKS_MAX 100 /* each fetch may add one; a mirror of more is slow, and fetched anew */
 #define MIRRORS_MAX 4096
-#define SYSTEM_AUTHORITIES "/etc/ssl/certs/ca-certificates.crt"
+#define WINDOW_BYTES ((size_t)32 << 20) /* of packs that are mapped: a worker has limits */
+#define WINDOWS_BYTES ((size_t)256 << 20)
 
 int git_kit_fail(struct exportd_kit_error *error, const char *code, int retryable, const char *format, ...)
 {
@@ -40,6 +41,8 @@ static void set_up(void)
     for (int level = GIT_CONFIG_LEVEL_PROGRAMDATA; level <= GIT_CONFIG_LEVEL_GLOBAL; level++)
         git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0); /* the cache is this user's by its mode */
+    git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, WINDOW_BYTES);
+    git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, WINDOWS_BYTES);
 }
 
 /* Calls take() for all that lies in folder and for itself, what is in a folder before it; follows no links. */
@@ -169,8 +172,8 @@ int git_kit_renew(struct exportd_git_mirror *mirror, struct exportd_kit_error *e
                         mirror->folder, cause ? cause->message : "unknown");
 }
 
-struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *options, const char *url,
-                                            struct exportd_kit_error *error)
+static struct exportd_git_mirror *new_mirror(const struct exportd_git_options *options, const char *url,
+                                             struct exportd_kit_error *error)
 {
     struct exportd_git_mirror *mirror = calloc(1, sizeof *mirror);
     if (mirror) {
@@ -179,13 +182,28 @@ struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *op
         mirror->url = strdup(url);
         set_up();
     }
-    if (!mirror || !mirror->url || sodium_init() < 0 || name_mirror(mirror) < 0) {
+    if (mirror && mirror->url && sodium_init() >= 0)
+        return mirror;
+    git_kit_fail(error, "out_of_memory", 1, "out of memory");
+    return exportd_git_close(mirror);
+}
+
+struct exportd_git_mirror *exportd_git_look(const struct exportd_git_options *options, const char *url,
+                                            struct exportd_kit_error *error)
+{
+    return new_mirror(options, url, error);
+}
+
+struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *options, const char *url,
+                                            struct exportd_kit_error *error)
+{
+    struct exportd_git_mirror *mirror = new_mirror(options, url, error);
+    if (!mirror)
+        return NULL;
+    if (name_mirror(mirror) < 0) {
         git_kit_fail(error, "out_of_memory", 1, "out of memory");
         return exportd_git_close(mirror);
     }
-    const char *ca_file = options->ca_file && *options->ca_file ? options->ca_file : SYSTEM_AUTHORITIES;
-    if (access(ca_file, R_OK) == 0)
-        git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, ca_file, NULL);
     if (mirror->lock_path && wait_for_lock(mirror, error) != 0)
         return exportd_git_close(mirror);
     walk(mirror->folder, remove_left_over, NULL);

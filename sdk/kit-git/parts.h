@@ -27,8 +27,11 @@ struct exportd_git_mirror {
     int stopped; /* by the caller's step() */
     int too_large;
     int damaged;
-    int credentials_given;
-    char rejection[256]; /* the server's words about a push; "": none */
+    /* What transport.c saw of the last request. */
+    int network_failed, timed_out, certificate_failed, not_git;
+    int http_status;            /* another one than 200, or 0 */
+    char forbidden_address[64]; /* that the guard refused, or "" */
+    char rejection[256];        /* the server's words about a push; "": none */
 };
 
 /* Fills error from code, message and whether it is worth another try. Returns -1. */
@@ -37,6 +40,12 @@ int git_kit_fail(struct exportd_kit_error *error, const char *code, int retryabl
 
 /* Throws the repository away and makes an empty one. Returns 0, or -1 with error filled. */
 int git_kit_renew(struct exportd_git_mirror *mirror, struct exportd_kit_error *error);
+
+/* How much one fetch may receive. */
+uint64_t git_kit_max_bytes(const struct exportd_git_mirror *mirror);
+
+/* A git_transport_cb, with the mirror as its context. */
+int git_kit_transport(git_transport **out, git_remote *owner, void *context);
 
 /* Forgets the connection and what the remote said. */
 void git_kit_disconnect(struct exportd_git_mirror *mirror);

@@ -6,32 +6,22 @@
 #include <string.h>
 
 #define FETCH_BYTES ((uint64_t)2 << 30)
-#define REFS_MAX 64
-#define USER_WITH_TOKEN "x-access-token" /* whatever it is, GitHub, GitLab and Gitea look at the token */
 
 int exportd_git_url_is_http(const char *url)
 {
     return strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0;
 }
 
-/* Once for a connection: a server that asks again doesn't like the answer. */
-static int on_credentials(git_credential **out, const char *url, const char *user, unsigned int types, void *payload)
+uint64_t git_kit_max_bytes(const struct exportd_git_mirror *mirror)
 {
-    struct exportd_git_mirror *mirror = payload;
-    (void)url;
-    (void)user;
-    if (!(types & GIT_CREDENTIAL_USERPASS_PLAINTEXT) || !mirror->options.token || mirror->credentials_given)
-        return GIT_EAUTH;
-    mirror->credentials_given = 1;
-    const char *name = mirror->options.user && *mirror->options.user ? mirror->options.user : USER_WITH_TOKEN;
-    return git_credential_userpass_plaintext_new(out, name, mirror->options.token);
+    return mirror->options.max_bytes > 0 ? mirror->options.max_bytes : FETCH_BYTES;
 }
 
 static int on_transfer(const git_indexer_progress *progress, void *payload)
 {
     struct exportd_git_mirror *mirror = payload;
     const struct exportd_git_options *options = &mirror->options;
-    mirror->too_large = progress->received_bytes > (options->max_bytes > 0 ? options->max_bytes : FETCH_BYTES);
+    mirror->too_large = progress->received_bytes > git_kit_max_bytes(mirror);
     mirror->stopped = options->step && options->step(options->context, progress->received_objects,
                                                      progress->total_objects, progress->received_bytes);
     return mirror->stopped || mirror->too_large ? GIT_EUSER : 0;
@@ -58,19 +48,16 @@ static git_remote_callbacks callbacks_of(struct exportd_git_mirror *mirror)
 {
     git_remote_callbacks callbacks;
     git_remote_init_callbacks(&callbacks, GIT_REMOTE_CALLBACKS_VERSION);
-    callbacks.credentials = on_credentials;
+    if (exportd_git_url_is_http(mirror->url))
+        callbacks.transport = git_kit_transport;
     callbacks.transfer_progress = on_transfer;
     callbacks.push_transfer_progress = on_push_transfer;
     callbacks.push_update_reference = on_rejection;
     callbacks.payload = mirror;
-    mirror->credentials_given = 0;
+    mirror->network_failed = mirror->timed_out = mirror->certificate_failed = mirror->not_git = 0;
+    mirror->http_status = 0;
+    mirror->forbidden_address[0] = '\0';
     return callbacks;
-}
-
-static int status_in(const char *message)
-{
-    const char *at = strstr(message, "status code: ");
-    return at ? atoi(at + strlen("status code: ")) : 0;
 }
 
 static int explain_status(const struct exportd_git_mirror *mirror, int status, struct exportd_kit_error *error)
@@ -84,33 +71,61 @@ static int explain_status(const struct exportd_git_mirror *mirror, int status, s
         return git_kit_fail(error, "git_forbidden", 0, "%s refuses what the token asks for (403)", url);
     case 404:
         return git_kit_fail(error, "repository_not_found", 0, "%s isn't there, or not for this token (404)", url);
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+        return git_kit_fail(error, "git_failed", 0,
+                            "%s redirects to another address (%d), where no token goes; name that address instead",
+                            url, status);
     default:
         return git_kit_fail(error, status >= 500 || status == 429 ? "service_unreachable" : "git_failed",
                             status >= 500 || status == 429, "%s answered with the status %d", url, status);
     }
 }
 
+/* Says what transport.c found wrong. Returns -1, or 0 where it was something else. */
+static int explain_network(const struct exportd_git_mirror *mirror, const char *doing, const char *detail,
+                           struct exportd_kit_error *error)
+{
+    const char *url = mirror->url;
+    if (mirror->http_status > 0)
+        return explain_status(mirror, mirror->http_status, error);
+    if (mirror->not_git)
+        return git_kit_fail(error, "repository_not_found", 0,
+                            "%s answers, but not as a Git repository does; write the address that git clone takes",
+                            url);
+    if (mirror->network_failed && mirror->forbidden_address[0])
+        return git_kit_fail(error, "address_forbidden", 0,
+                            "%s leads to %s, which is no public address; where it is meant, name it in allow", url,
+                            mirror->forbidden_address);
+    if (mirror->certificate_failed)
+        return git_kit_fail(error, "service_unreachable", 1,
+                            "the certificate of %s doesn't hold: %s; where an authority of your own signed it, name "
+                            "that in ca_file",
+                            url, detail);
+    if (mirror->timed_out)
+        return git_kit_fail(error, "service_timeout", 1, "%s can't be %s: it said nothing for too long (%s)", url,
+                            doing, detail);
+    return mirror->network_failed
+               ? git_kit_fail(error, "service_unreachable", 1, "%s can't be %s: %s", url, doing, detail)
+               : 0;
+}
+
 /* Says what libgit2 found wrong. doing: "fetched", for the sentence. */
-static int explain(struct exportd_git_mirror *mirror, int code, const char *doing, struct exportd_kit_error *error)
+static int explain(struct exportd_git_mirror *mirror, const char *doing, struct exportd_kit_error *error)
 {
     const git_error *cause = git_error_last();
     const char *message = cause && cause->message ? cause->message : "unknown";
-    int status = status_in(message);
     if (mirror->stopped)
         return git_kit_fail(error, "cancelled", 0, "the job was cancelled");
     if (mirror->too_large)
-        return git_kit_fail(
-            error, "repository_too_large", 0, "%s has more than the limit of %llu MB to fetch", mirror->url,
-            (unsigned long long)((mirror->options.max_bytes > 0 ? mirror->options.max_bytes : FETCH_BYTES) >> 20));
-    if (status > 0)
-        return explain_status(mirror, status, error);
-    if (code == GIT_EAUTH || strstr(message, "authentication"))
-        return explain_status(mirror, 401, error);
-    if (code == GIT_ECERTIFICATE)
-        return git_kit_fail(error, "service_unreachable", 1, "the certificate of %s doesn't hold: %s", mirror->url,
-                            message);
-    if (cause && (cause->klass == GIT_ERROR_NET || cause->klass == GIT_ERROR_OS || cause->klass == GIT_ERROR_SSL ||
-                  cause->klass == GIT_ERROR_HTTP))
+        return git_kit_fail(error, "repository_too_large", 0, "%s has more than the limit of %llu MB to fetch",
+                            mirror->url, (unsigned long long)(git_kit_max_bytes(mirror) >> 20));
+    if (explain_network(mirror, doing, message, error) != 0)
+        return -1;
+    if (cause && (cause->klass == GIT_ERROR_NET || cause->klass == GIT_ERROR_OS))
         return git_kit_fail(error, "service_unreachable", 1, "%s can't be %s: %s", mirror->url, doing, message);
     return git_kit_fail(error, "git_failed", 1, "%s can't be %s: %s", mirror->url, doing, message);
 }
@@ -145,7 +160,13 @@ static int connect_to(struct exportd_git_mirror *mirror, git_direction direction
     int code = git_remote_create_with_opts(&mirror->remote, mirror->url, &anonymous);
     if (code == 0)
         code = git_remote_connect_ext(mirror->remote, direction, &options);
-    return code == 0 ? 0 : explain(mirror, code, "reached", error);
+    return code == 0 ? 0 : explain(mirror, "reached", error);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct git_kit_head *one = a, *other = b;
+    return strcmp(one->name, other->name);
 }
 
 static int ask(struct exportd_git_mirror *mirror, struct exportd_kit_error *error)
@@ -158,7 +179,7 @@ static int ask(struct exportd_git_mirror *mirror, struct exportd_kit_error *erro
     size_t count;
     int code = git_remote_ls(&heads, &count, mirror->remote);
     if (code != 0)
-        return explain(mirror, code, "asked", error);
+        return explain(mirror, "asked", error);
     mirror->heads = calloc(count + 1, sizeof *mirror->heads);
     for (size_t i = 0; mirror->heads && i < count; i++) {
         mirror->heads[i].name = strdup(heads[i]->name);
@@ -167,6 +188,7 @@ static int ask(struct exportd_git_mirror *mirror, struct exportd_kit_error *erro
     }
     if (mirror->head_count < count)
         return git_kit_fail(error, "out_of_memory", 1, "out of memory");
+    qsort(mirror->heads, mirror->head_count, sizeof *mirror->heads, by_name);
     git_buf branch = GIT_BUF_INIT;
     if (git_remote_default_branch(&branch, mirror->remote) == 0 && branch.ptr)
         mirror->head = strdup(strncmp(branch.ptr, "refs/heads/", 11) == 0 ? branch.ptr + 11 : branch.ptr);
@@ -186,10 +208,40 @@ int exportd_git_remote_branch(struct exportd_git_mirror *mirror, const char **br
 
 static const git_oid *remote_id(const struct exportd_git_mirror *mirror, const char *name)
 {
-    for (size_t i = 0; i < mirror->head_count; i++)
-        if (strcmp(mirror->heads[i].name, name) == 0)
-            return &mirror->heads[i].id;
-    return NULL;
+    const struct git_kit_head wanted = {.name = (char *)(uintptr_t)name};
+    const struct git_kit_head *found =
+        mirror->head_count > 0 ? bsearch(&wanted, mirror->heads, mirror->head_count, sizeof *mirror->heads, by_name)
+                               : NULL;
+    return found ? &found->id : NULL;
+}
+
+static int is_branch(const char *name)
+{
+    return strncmp(name, "refs/heads/", 11) == 0;
+}
+
+/* What comes with an annotated tag, "refs/tags/v1^{}", is no reference. */
+static int is_tag(const char *name)
+{
+    return strncmp(name, "refs/tags/", 10) == 0 && !strchr(name, '^');
+}
+
+int exportd_git_remote_name(struct exportd_git_mirror *mirror, const char *id, const char **name,
+                            struct exportd_kit_error *error)
+{
+    git_oid wanted;
+    *name = NULL;
+    if (ask(mirror, error) != 0)
+        return -1;
+    if (git_oid_fromstr(&wanted, id) != 0)
+        return 1;
+    for (size_t i = 0; i < mirror->head_count; i++) {
+        const struct git_kit_head *head = &mirror->heads[i];
+        if (strncmp(head->name, "refs/", 5) == 0 && !strchr(head->name, '^') && git_oid_equal(&head->id, &wanted) &&
+            (!*name || is_branch(head->name)))
+            *name = head->name;
+    }
+    return *name ? 0 : 1;
 }
 
 int exportd_git_remote_ref(struct exportd_git_mirror *mirror, const char *name, char out[EXPORTD_GIT_SIZE],
@@ -203,6 +255,21 @@ int exportd_git_remote_ref(struct exportd_git_mirror *mirror, const char *name, 
     return id ? 0 : 1;
 }
 
+/* Tags of files and trees are rare, and fine. What a tree holds is for its reader to judge: it is there. */
+static int has_tree_of(git_repository *repository, const git_object *tip)
+{
+    git_object *commit = NULL;
+    git_odb *odb = NULL;
+    int code = git_object_peel(&commit, tip, GIT_OBJECT_COMMIT);
+    int there = code == GIT_EPEEL || code == GIT_EINVALIDSPEC;
+    if (code == 0)
+        there = git_repository_odb(&odb, repository) == 0 &&
+                git_odb_exists(odb, git_commit_tree_id((const git_commit *)commit));
+    git_odb_free(odb);
+    git_object_free(commit);
+    return there;
+}
+
 /* The mirror has what the remote has. Its objects may be damaged all the same; the tips are looked at. */
 static int is_up_to_date(const struct exportd_git_mirror *mirror, const char *name)
 {
@@ -211,47 +278,90 @@ static int is_up_to_date(const struct exportd_git_mirror *mirror, const char *na
     const git_oid *there = remote_id(mirror, name);
     int same = there && git_reference_name_to_id(&here, mirror->repository, name) == 0 &&
                git_oid_equal(&here, there) && git_object_lookup(&tip, mirror->repository, &here, GIT_OBJECT_ANY) == 0;
-    git_object *tree = NULL;
-    same = same && git_object_peel(&tree, tip, GIT_OBJECT_TREE) == 0;
-    git_object_free(tree);
+    same = same && has_tree_of(mirror->repository, tip);
     git_object_free(tip);
     return same;
 }
 
-static void free_specs(git_strarray *list)
+static git_strarray *free_specs(git_strarray *list)
 {
-    while (list->count > 0)
+    while (list && list->count > 0)
         free(list->strings[--list->count]);
+    if (list)
+        free(list->strings);
+    free(list);
+    return NULL;
+}
+
+/* What of refs the mirror lacks, as refspecs. NULL with error filled. */
+static git_strarray *make_specs(struct exportd_git_mirror *mirror, const char *const *refs,
+                                struct exportd_kit_error *error)
+{
+    size_t count = 0;
+    while (refs[count])
+        count++;
+    git_strarray *list = calloc(1, sizeof *list);
+    if (list)
+        list->strings = calloc(count + 1, sizeof *list->strings);
+    for (size_t i = 0; list && list->strings && i < count; i++) {
+        if (!remote_id(mirror, refs[i])) {
+            git_kit_fail(error, "ref_not_found", 0, "%s has no %s", mirror->url, refs[i]);
+            return free_specs(list);
+        }
+        if (is_up_to_date(mirror, refs[i]))
+            continue;
+        if (asprintf(&list->strings[list->count], "+%s:%s", refs[i], refs[i]) < 0) {
+            git_kit_fail(error, "out_of_memory", 1, "out of memory");
+            return free_specs(list);
+        }
+        list->count++;
+    }
+    if (list && list->strings)
+        return list;
+    git_kit_fail(error, "out_of_memory", 1, "out of memory");
+    return free_specs(list);
 }
 
 static int fetch_once(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error)
 {
-    char *specs[REFS_MAX];
-    git_strarray list = {.strings = specs};
     git_fetch_options options;
     if (ask(mirror, error) != 0)
         return -1;
-    for (size_t i = 0; refs[i] && i < REFS_MAX; i++) {
-        if (!remote_id(mirror, refs[i])) {
-            free_specs(&list);
-            return git_kit_fail(error, "ref_not_found", 0, "%s has no %s", mirror->url, refs[i]);
-        }
-        if (!is_up_to_date(mirror, refs[i]) && asprintf(&specs[list.count], "+%s:%s", refs[i], refs[i]) > 0)
-            list.count++;
-    }
+    git_strarray *list = make_specs(mirror, refs, error);
+    if (!list)
+        return -1;
     git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
     options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
     options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
     options.callbacks = callbacks_of(mirror);
-    int code = list.count > 0 ? git_remote_fetch(mirror->remote, &list, &options, NULL) : 0;
-    free_specs(&list);
+    int fetched = list->count > 0;
+    int code = fetched ? git_remote_fetch(mirror->remote, list, &options, NULL) : 0;
+    free_specs(list);
     if (code != 0)
-        return explain(mirror, code, "fetched", error);
-    for (size_t i = 0; refs[i] && i < REFS_MAX; i++)
+        return explain(mirror, "fetched", error);
+    for (size_t i = 0; fetched && refs[i]; i++)
         if (!is_up_to_date(mirror, refs[i]))
             return git_kit_fail(error, "git_failed", 1, "the mirror of %s is damaged: it lacks objects of %s",
                                 mirror->url, refs[i]);
     return 0;
+}
+
+int exportd_git_fetch_all(struct exportd_git_mirror *mirror, struct exportd_kit_error *error)
+{
+    if (ask(mirror, error) != 0)
+        return -1;
+    const char **refs = calloc(mirror->head_count + 1, sizeof *refs);
+    size_t count = 0;
+    for (size_t i = 0; refs && i < mirror->head_count; i++)
+        if ((is_branch(mirror->heads[i].name) || is_tag(mirror->heads[i].name)) &&
+            (refs[count] = strdup(mirror->heads[i].name))) /* copies, for a fetch may have to ask anew */
+            count++;
+    int failed =
+        refs ? exportd_git_fetch(mirror, refs, error) : git_kit_fail(error, "out_of_memory", 1, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        free((char *)(uintptr_t)refs[i]);
+    free(refs);
+    return failed;
 }
 
 int exportd_git_fetch(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error)
@@ -259,7 +369,7 @@ int exportd_git_fetch(struct exportd_git_mirror *mirror, const char *const *refs
     if (fetch_once(mirror, refs, error) == 0)
         return 0;
     /* Whatever is wrong may be the mirror itself: once more with an empty one. */
-    if (strcmp(error->code, "git_failed") != 0)
+    if (strcmp(error->code, "git_failed") != 0 || mirror->http_status > 0)
         return -1;
     return git_kit_renew(mirror, error) == 0 ? fetch_once(mirror, refs, error) : -1;
 }
@@ -290,7 +400,7 @@ int exportd_git_push(struct exportd_git_mirror *mirror, const git_oid *commit, c
     int code = git_reference_create(&reference, mirror->repository, ours, commit, 1, NULL);
     git_reference_free(reference);
     if (code != 0)
-        return explain(mirror, code, "pushed to", error);
+        return explain(mirror, "pushed to", error);
     if (connect_to(mirror, GIT_DIRECTION_PUSH, error) != 0)
         return -1;
     git_push_options_init(&options, GIT_PUSH_OPTIONS_VERSION);
@@ -303,7 +413,7 @@ int exportd_git_push(struct exportd_git_mirror *mirror, const git_oid *commit, c
         code = git_kit_fail(error, "push_rejected", 0, "%s refuses the branch %s: %s", mirror->url, branch,
                             mirror->rejection);
     else if (code != 0)
-        code = explain(mirror, code, "pushed to", error);
+        code = explain(mirror, "pushed to", error);
     git_kit_disconnect(mirror);
     return code == 0 ? 0 : -1;
 }

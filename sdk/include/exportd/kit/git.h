@@ -8,7 +8,8 @@
  * their bound.
  *
  * Redirects are not followed, the user's and the system's Git configuration is not read, tokens are neither written
- * down nor part of any error. Link libexportd-kit-git beside the kit: it brings libgit2 along.
+ * down nor part of any error. What goes over HTTP goes by libcurl: it times out and can be stopped at any time. Link
+ * libexportd-kit-git beside the kit: it brings libgit2 and libcurl along.
  */
 #ifndef EXPORTD_KIT_GIT_H
 #define EXPORTD_KIT_GIT_H
@@ -31,8 +32,13 @@ struct exportd_git_options {
     uint64_t max_bytes;    /* that one fetch may receive; 0: 2 GiB */
     uint64_t cache_bytes;  /* of all mirrors in the cache; 0: 4 GiB */
     int64_t wait_ms;       /* for another worker that has the mirror; 0: 60 s */
-    /* Called now and then with what a fetch has received of what it will: objects, bytes. Nonzero stops it. May be
-     * NULL. */
+    int64_t connect_ms;    /* for a connection; 0: 15 s */
+    int64_t stall_ms;      /* without a byte from the server; 0: 60 s */
+    const char *proxy;     /* "http://proxy.example.org:3128"; NULL or "": none */
+    int guarded;           /* connect to public addresses alone, where there is no proxy, and to those in allow */
+    const char *allow;     /* "10.0.0.0/8 127.0.0.1", or NULL: see address.h */
+    /* Called now and then with what a fetch has received of what it will, objects and bytes; with zeros while nothing
+     * comes. Nonzero stops it. May be NULL. */
     int (*step)(void *context, size_t objects, size_t all_objects, size_t bytes);
     void *context;
 };
@@ -43,6 +49,10 @@ struct exportd_git_mirror;
  * exportd_git_close()), or NULL with error filled: "mirror_busy" (retryable), "cancelled", "mirror_failed" (the
  * disk), "out_of_memory". The options' strings are borrowed until it is closed. */
 struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *options, const char *url,
+                                            struct exportd_kit_error *error);
+
+/* The remote alone, to be asked what it has: nothing is made on the disk or locked, and nothing can be fetched. */
+struct exportd_git_mirror *exportd_git_look(const struct exportd_git_options *options, const char *url,
                                             struct exportd_kit_error *error);
 
 /* Unlocks it, and throws out what the cache has no more room for. NULL is fine. Returns NULL. */
@@ -64,11 +74,19 @@ int exportd_git_remote_branch(struct exportd_git_mirror *mirror, const char **br
 int exportd_git_remote_ref(struct exportd_git_mirror *mirror, const char *name, char out[EXPORTD_GIT_SIZE],
                            struct exportd_kit_error *error);
 
+/* A reference of the remote that has this id (hex text), a branch rather than another. *name is borrowed until the
+ * next call that goes to the remote. Returns as exportd_git_remote_ref() does. */
+int exportd_git_remote_name(struct exportd_git_mirror *mirror, const char *id, const char **name,
+                            struct exportd_kit_error *error);
+
 /* Fetches these references (full names, ended by NULL) into the mirror, under the same names, whatever it had there.
  * Returns 0, or -1 with error filled: "git_unauthorized" (401), "git_forbidden" (403), "repository_not_found" (404,
- * or that it says nothing to strangers), "ref_not_found", "service_unreachable" (retryable), "repository_too_large",
- * "git_failed" (retryable), "cancelled". */
+ * or that it says nothing to strangers), "ref_not_found", "service_unreachable" and "service_timeout" (retryable),
+ * "address_forbidden", "repository_too_large", "git_failed" (retryable, but for a redirect), "cancelled". */
 int exportd_git_fetch(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error);
+
+/* The same for all branches and tags that the remote has. */
+int exportd_git_fetch_all(struct exportd_git_mirror *mirror, struct exportd_kit_error *error);
 
 /* Makes the remote's branch point to a commit of the mirror: never by force. Returns 0, or -1 with error filled: as
  * above, "branch_moved" (retryable: somebody else was faster), "push_rejected" with the server's words (a hook, a
@@ -76,7 +94,7 @@ int exportd_git_fetch(struct exportd_git_mirror *mirror, const char *const *refs
 int exportd_git_push(struct exportd_git_mirror *mirror, const git_oid *commit, const char *branch,
                      struct exportd_kit_error *error);
 
-/* Nonzero for a URL that libgit2 can reach here: https://, http://. */
+/* Nonzero for a URL that goes over HTTP: https://, http://. */
 int exportd_git_url_is_http(const char *url);
 
 #ifdef __cplusplus
