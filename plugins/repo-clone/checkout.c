@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,21 @@ static int fail_at(struct exportd_kit_error *error, const char *path)
                      strerror(errno));
 }
 
+/* What an earlier attempt left in a workspace that is kept. Follows no link. */
+static void remove_tree(const char *path)
+{
+    char *paths[] = {(char *)(uintptr_t)path, NULL};
+    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    FTSENT *entry;
+    while (tree && (entry = fts_read(tree)))
+        if (entry->fts_info == FTS_DP)
+            rmdir(entry->fts_accpath);
+        else if (entry->fts_info != FTS_D)
+            unlink(entry->fts_accpath);
+    if (tree)
+        fts_close(tree);
+}
+
 struct checkout *checkout_new(const char *top, struct rules *rules, struct exportd_kit_error *error)
 {
     struct checkout *checkout = calloc(1, sizeof *checkout);
@@ -53,6 +69,7 @@ struct checkout *checkout_new(const char *top, struct rules *rules, struct expor
     checkout->rules = rules;
     checkout->folder_fd = checkout->file_fd = checkout->top_fd = -1;
     checkout->lfs = json_array();
+    remove_tree(top);
     if (mkdir(top, 0755) != 0 ||
         (checkout->top_fd = open(top, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0) {
         fail_at(error, top);
@@ -174,20 +191,23 @@ int checkout_write(struct checkout *checkout, const void *bytes, size_t size, st
     return 0;
 }
 
-/* See Git LFS' specification: lines "key value", the version first. */
+/* See Git LFS' specification: lines "key value", the version first. A tarball may have other line ends. */
 static void look_for_pointer(struct checkout *checkout)
 {
     static const char version[] = "version https://git-lfs.github.com/spec/v1\n";
     char text[POINTER_BYTES + 1];
     char oid[65];
     unsigned long long bytes;
-    if (checkout->size >= POINTER_BYTES || checkout->size < sizeof version ||
-        memcmp(checkout->head, version, sizeof version - 1) != 0)
+    size_t length = 0;
+    if (checkout->size >= POINTER_BYTES || checkout->size < sizeof version)
         return;
-    memcpy(text, checkout->head, (size_t)checkout->size);
-    text[checkout->size] = '\0';
+    for (size_t i = 0; i < checkout->size; i++)
+        if (checkout->head[i] != '\r')
+            text[length++] = checkout->head[i];
+    text[length] = '\0';
     const char *id = strstr(text, "\noid sha256:"), *size = strstr(text, "\nsize ");
-    if (!id || !size || sscanf(id, "\noid sha256:%64[0-9a-f]", oid) != 1 || strlen(oid) != 64 ||
+    if (strncmp(text, version, sizeof version - 1) != 0 || !id || !size ||
+        sscanf(id, "\noid sha256:%64[0-9a-f]", oid) != 1 || strlen(oid) != 64 ||
         sscanf(size, "\nsize %18llu", &bytes) != 1 || json_array_size(checkout->lfs) >= LFS_MAX)
         return;
     json_array_append_new(checkout->lfs,

@@ -13,7 +13,7 @@
 
 struct checkout;
 
-/* A new checkout in top, a folder that is made. rules: borrowed. NULL with error filled. */
+/* A new checkout in top, a folder that is made; what was there goes. rules: borrowed. NULL with error filled. */
 struct checkout *checkout_new(const char *top, struct rules *rules, struct exportd_kit_error *error);
 
 /* NULL is fine. Returns NULL. */
