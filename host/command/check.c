@@ -6,6 +6,7 @@
 #include "command/command.h"
 #include "nats/door.h"
 #include "redis/board.h"
+#include "upstream/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,16 @@ static char *check_engines(const struct config *config, struct config_problems *
         error_clear(&error);
         board_check(&config->redis, &error);
         note_engine(out, config, "redis", "url", NULL, &error, problems);
+    }
+    if (upstream_url(config)[0]) {
+        error_clear(&error);
+        upstream_check(config, &error);
+        if (upstream_warning(config)) {
+            const char *place = config_place(config, "upstream", "url");
+            config_problems_add(problems, true, place ? place : "upstream", "%s", upstream_warning(config));
+        }
+        note_engine(out, config, "upstream", "url", memory_format("%s lives", upstream_url(config)), &error,
+                    problems);
     }
     if (config->s3.bucket[0]) {
         error_clear(&error);

@@ -541,6 +541,10 @@ int command_run(int count, char **arguments)
         error_set(&run.error, "plugin_disabled", false, "the plugin %s is disabled in conf.d",
                   run.route->plugin->name);
     }
+    if (!error_is_set(&run.error) && run.route->plugin == run.catalog->upstream)
+        error_set(&run.error, "route_elsewhere", false,
+                  "no plugin here offers %s: it goes to the host of [upstream]; hand it to a running exportd",
+                  run.route->name);
     if (!error_is_set(&run.error) && make_folders(&run) == 0) {
         code = (run.route->steps ? run_pipeline(&run) : run_job(&run)) == 0 ? 0 : EXIT_JOB_FAILED;
         if (code == 0) {

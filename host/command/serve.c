@@ -12,6 +12,7 @@
 #include "nats/door.h"
 #include "redis/board.h"
 #include "store/store.h"
+#include "upstream/client.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -37,7 +38,8 @@ struct host {
     struct http_server *http;
     struct board *board; /* NULL: no Redis */
     char name[UV_MAXHOSTNAMESIZE];
-    struct nats_door *nats; /* or NULL */
+    struct nats_door *nats;    /* or NULL */
+    struct upstream *upstream; /* or NULL */
     char *artifact_folder, *work_folder, *old_work_folder, *pipeline_folder, *address, *public_url, *address_file;
     uv_signal_t terminate, interrupt;
     uv_work_t cleaning;
@@ -181,13 +183,23 @@ static void on_nats_closed(void *client)
     outbox_close(host->outbox, on_outbox_closed, host);
 }
 
-static void on_drained(void *client)
+static void on_upstream_closed(void *client)
 {
     struct host *host = client;
+    host->upstream = NULL;
     if (host->nats)
         nats_door_close(host->nats, on_nats_closed, host);
     else
         on_nats_closed(host);
+}
+
+static void on_drained(void *client)
+{
+    struct host *host = client;
+    if (host->upstream)
+        upstream_close(host->upstream, on_upstream_closed, host);
+    else
+        on_upstream_closed(host);
 }
 
 static void on_stop(uv_signal_t *handle, int number)
@@ -231,6 +243,11 @@ static int start(struct host *host, struct error *error)
     }
     size_t name_size = sizeof host->name;
     uv_os_gethostname(host->name, &name_size);
+    host->upstream = upstream_new(&host->loop, config, error);
+    if (error_is_set(error)) {
+        close(socket);
+        return -1;
+    }
     host->board = board_new(&host->loop, &config->redis, host->name);
     struct dispatch_options dispatch_options = {
         .loop = &host->loop,
@@ -242,6 +259,7 @@ static int start(struct host *host, struct error *error)
         .work_folder = host->work_folder,
         .pipeline_folder = host->pipeline_folder,
         .uploader = host->uploader,
+        .upstream = host->upstream,
         .public_url = host->public_url,
         .delivery_ready = on_delivery_ready,
         .observe = host->board ? on_observed : NULL,
@@ -306,6 +324,8 @@ static void report(const struct host *host, int64_t began_ns)
         log_write(LOG_LEVEL_ERROR, "plugin", NULL, "%s", catalog->failures[i].error.message);
     if (!host->config->webhook.secret[0])
         log_write(LOG_LEVEL_WARNING, "delivery", NULL, "callbacks go unsigned: set [webhook] secret");
+    if (upstream_warning(host->config))
+        log_write(LOG_LEVEL_WARNING, "upstream", NULL, "%s", upstream_warning(host->config));
     uploader_check(host->uploader);
     log_write(LOG_LEVEL_INFO, "host", NULL, "ready at http://%s after %.0f ms: %zu plugins, %zu routes",
               host->address, (double)(clock_monotonic_ns() - began_ns) / 1e6, catalog->plugin_count,

@@ -139,6 +139,21 @@ struct config_webhook {
     int64_t max_response_bytes; /* default 64K */
 };
 
+/* Another exportd that does some of this one's tasks. */
+struct config_upstream {
+    char *url;                /* its address; empty: none */
+    char *url_dev;            /* instead, where use_dev is set */
+    bool use_dev;             /* default no */
+    struct config_list tasks; /* that go there */
+    char *token;              /* secret; that it wants as Authorization: Bearer */
+    char *secret;             /* that it signs callbacks with; empty: [webhook] secret */
+    char *callback_path;      /* default /api/cloudrun/callback */
+    int64_t timeout_ms;       /* of one request; default 15s */
+    int64_t wait_ms;          /* for a callback; default 30m */
+    int64_t concurrency;      /* jobs that are there at once; default 64 */
+    bool simulate;            /* default no */
+};
+
 /* A plugin's section. The keys of struct config_worker are the host's; others are the plugin's own options. */
 struct config_worker {
     bool enabled;               /* default yes */
@@ -197,6 +212,7 @@ struct config {
     struct config_jobs jobs;
     struct config_repros repros;
     struct config_webhook webhook;
+    struct config_upstream upstream;
     struct config_worker worker; /* [worker]: the defaults of every plugin's section */
     struct config_plugin *plugins;
     size_t plugin_count;
@@ -292,6 +308,7 @@ enum config_kind {
     CONFIG_KIND_SIGNING,  /* a secret; after whsec_ it must be base64 */
     CONFIG_KIND_TEXT,     /* one line */
     CONFIG_KIND_NAME,     /* of a stream, a consumer, a bucket: [A-Za-z0-9_.-]+ */
+    CONFIG_KIND_LOCATION, /* the path of a URL: /a/b */
     CONFIG_KIND_SECRET,   /* a secret of one line */
     CONFIG_KIND_STORE,    /* a secret: postgresql://… */
     CONFIG_KIND_NATS,     /* a secret: nats:// or tls:// URLs by commas */
@@ -300,6 +317,7 @@ enum config_kind {
     CONFIG_KIND_NETWORKS, /* list of addresses and CIDR blocks */
     CONFIG_KIND_NAMES,    /* list of names of secrets */
     CONFIG_KIND_PATHS,    /* list of absolute paths */
+    CONFIG_KIND_TASKS,    /* list of tasks */
 };
 
 /* One row of the table of settings, for whatever documents or checks it. */

@@ -229,9 +229,17 @@ static void take_known_names(struct config_loader *loader)
     static const struct {
         const char *name, *section, *key;
     } known[] = {
-        {"DATABASE_URL", "store", "url"},      {"NATS_URL", "nats", "url"},           {"REDIS_URL", "redis", "url"},
-        {"S3_BUCKET", "s3", "bucket"},         {"S3_ENDPOINT", "s3", "endpoint"},     {"S3_REGION", "s3", "region"},
-        {"S3_ACCESS_KEY", "s3", "access_key"}, {"S3_SECRET_KEY", "s3", "secret_key"},
+        {"DATABASE_URL", "store", "url"},
+        {"NATS_URL", "nats", "url"},
+        {"REDIS_URL", "redis", "url"},
+        {"S3_BUCKET", "s3", "bucket"},
+        {"S3_ENDPOINT", "s3", "endpoint"},
+        {"S3_REGION", "s3", "region"},
+        {"REPO_WORKER_API_URL", "upstream", "url"},
+        {"REPO_WORKER_API_URL_DEV", "upstream", "url_dev"},
+        {"USE_DEV_CLOUDRUN_WORKER", "upstream", "use_dev"},
+        {"S3_ACCESS_KEY", "s3", "access_key"},
+        {"S3_SECRET_KEY", "s3", "secret_key"},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         const char *value = getenv(known[i].name);

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 /* Sections that conf.d may have; those of the second kind carry a name: [plugin export-pdf]. */
-static const char *const section_words[] = {"host",   "http",    "store",  "nats",    "redis",  "s3",    "jobs",
-                                            "repros", "webhook", "worker", "secrets", "plugin", "route", "pipeline"};
+static const char *const section_words[] = {"host",   "http",    "store",  "nats",    "redis",
+                                            "s3",     "jobs",    "repros", "webhook", "upstream",
+                                            "worker", "secrets", "plugin", "route",   "pipeline"};
 #define SECTION_COUNT (sizeof section_words / sizeof *section_words)
 
 static bool takes_name(const char *word)
@@ -48,7 +49,7 @@ static int unknown_section(struct config_loader *loader, const char *section, co
         config_problems_add(
             loader->problems, false, place,
             "unknown section [%s]; there are [host], [http], [store], [nats], [redis], [s3], [jobs], "
-            "[repros], [webhook], [worker], [secrets], [plugin NAME], [route TASK] and [pipeline TASK]",
+            "[repros], [webhook], [upstream], [worker], [secrets], [plugin NAME], [route TASK] and [pipeline TASK]",
             section);
     return -1;
 }

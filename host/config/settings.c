@@ -11,6 +11,7 @@
 #define S3(member) .section = "s3", .offset = offsetof(struct config, s3.member)
 #define REPROS(member) .section = "repros", .offset = offsetof(struct config, repros.member)
 #define WEBHOOK(member) .section = "webhook", .offset = offsetof(struct config, webhook.member)
+#define UPSTREAM(member) .section = "upstream", .offset = offsetof(struct config, upstream.member)
 #define PLUGIN(member) .section = "plugin", .offset = offsetof(struct config_worker, member)
 
 #define INTEGER(least, most) .type = "integer", .kind = CONFIG_KIND_INTEGER, .minimum = (least), .maximum = (most)
@@ -206,6 +207,32 @@ static const struct config_setting settings[] = {
      .help = "Deliveries under way at once."},
     {WEBHOOK(max_response_bytes), .key = "max_response", SIZE(0, 16 * MIB), .default_text = "64K",
      .help = "How much of a receiver's answer is read."},
+
+    {UPSTREAM(url), .key = "url", .type = "URL", .kind = CONFIG_KIND_URL, .may_be_empty = true, .default_text = "",
+     .help =
+         "Another exportd, that does the tasks below: http(s)://host:port. Also REPO_WORKER_API_URL. Empty: none."},
+    {UPSTREAM(url_dev), .key = "url_dev", .type = "URL", .kind = CONFIG_KIND_URL, .may_be_empty = true,
+     .default_text = "", .help = "The same for development. Also REPO_WORKER_API_URL_DEV."},
+    {UPSTREAM(use_dev), .key = "use_dev", BOOLEAN, .default_text = "no",
+     .help = "yes: url_dev instead of url. Also USE_DEV_CLOUDRUN_WORKER."},
+    {UPSTREAM(tasks), .key = "tasks", LIST(TASKS),
+     .default_text =
+         "acquire-user-repo create-from-template build-assets compute-embeddings enrich-repo process-with-repo",
+     .help = "The tasks that go there. Where it can't be reached, they run here if a plugin offers them."},
+    {UPSTREAM(token), .key = "token", .type = "text", .kind = CONFIG_KIND_TOKEN, .may_be_empty = true,
+     .default_text = "", .help = "Its [http] token. Best given as file:PATH or ${NAME}."},
+    {UPSTREAM(secret), .key = "secret", .type = "text", .kind = CONFIG_KIND_SIGNING, .may_be_empty = true,
+     .default_text = "", .help = "Its [webhook] secret, which signs its callbacks. Empty: the same as here."},
+    {UPSTREAM(callback_path), .key = "callback_path", .type = "path", .kind = CONFIG_KIND_LOCATION,
+     .default_text = "/api/cloudrun/callback", .help = "Where its callbacks come in, below [http] public_url."},
+    {UPSTREAM(timeout_ms), .key = "timeout", DURATION(100, 10 * MINUTE), .default_text = "15s",
+     .help = "For handing one job over."},
+    {UPSTREAM(wait_ms), .key = "wait", DURATION(100, 7 * DAY), .default_text = "30m",
+     .help = "A job whose callback has not come by then is tried again."},
+    {UPSTREAM(concurrency), .key = "concurrency", INTEGER(1, 10000), .default_text = "64",
+     .help = "Jobs that are there at once."},
+    {UPSTREAM(simulate), .key = "simulate", BOOLEAN, .default_text = "no",
+     .help = "For development: a job that nobody does completes with {\"simulated\": true}."},
 
     {PLUGIN(enabled), .key = "enabled", BOOLEAN, .default_text = "yes",
      .help = "no: the plugin is not loaded, and its routes are unknown."},

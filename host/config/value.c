@@ -111,6 +111,15 @@ static int check_name(const char *text, struct config_why *why)
     return 0;
 }
 
+static int check_location(const char *text, struct config_why *why)
+{
+    size_t allowed = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/");
+    if (text[0] != '/' || text[1] == '\0' || text[allowed] || strstr(text, "//") || strstr(text, "/.") ||
+        text[strlen(text) - 1] == '/')
+        return config_refuse(why, "is \"%.80s\", which is no path of a URL; write one such as /api/callback", text);
+    return 0;
+}
+
 static int check_line(const char *text, struct config_why *why)
 {
     if (config_has_control(text))
@@ -161,6 +170,8 @@ static int check_text(enum config_kind kind, const char *text, struct config_why
         return check_signing(text, why);
     case CONFIG_KIND_NAME:
         return check_name(text, why);
+    case CONFIG_KIND_LOCATION:
+        return check_location(text, why);
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
         return check_line(text, why);
@@ -183,6 +194,8 @@ static int check_item(enum config_kind kind, const char *item, struct config_why
         return config_check_network(item, why);
     case CONFIG_KIND_PATHS:
         return config_check_path(item, true, why);
+    case CONFIG_KIND_TASKS:
+        return config_is_name(item, "-_./") ? 0 : config_refuse(why, "has \"%.80s\", which is no task's name", item);
     default:
         config_granted_secret(item, name, sizeof name);
         if (!config_is_secret_name(name))

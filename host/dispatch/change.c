@@ -40,7 +40,7 @@ static void stop_active(struct dispatch *dispatch, const struct job *job)
         return;
     active->cancelled = active->job->cancel_requested = true;
     if (active->state == ACTIVE_RUNNING) {
-        pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
+        dispatch_interrupt(active, false);
     } else if (active->state == ACTIVE_READY) {
         dispatch_unqueue(active);
         dispatch_finish_cancelled(active);

@@ -43,7 +43,7 @@ struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, str
     active->lane = route->lane;
     active->lease = (uint64_t)job->lease;
     active->cancelled = job->cancel_requested;
-    if (active->route->steps)
+    if (active->route->steps && !active->lane->forwards)
         dispatch_pipeline_open(active);
     HASH_ADD(by_lease, dispatch->by_lease, lease, sizeof active->lease, active);
     HASH_ADD_KEYPTR(by_id, dispatch->by_id, job->id, strlen(job->id), active);
@@ -90,10 +90,15 @@ void dispatch_unqueue(struct active *active)
     }
 }
 
+static int slots(const struct lane *lane)
+{
+    return lane->forwards ? (int)lane->plugin->settings->workers - lane->under_way : pool_slots(lane->pool);
+}
+
 static int window(const struct lane *lane)
 {
     if (lane->plugin->settings->limit > 0)
-        return lane->queued + pool_slots(lane->pool); /* what waits in memory counts as running, for all hosts */
+        return lane->queued + slots(lane); /* what waits in memory counts as running, for all hosts */
     int wanted = (int)(lane->rate_per_s * WINDOW_S);
     int least = (int)lane->plugin->settings->workers;
     if (wanted < least)
@@ -123,6 +128,10 @@ static void start_in_worker(struct active *active)
     if (!active->pipeline || active->job->started_at_ms == 0)
         active->job->started_at_ms = clock_now_ms();
     active->state = ACTIVE_RUNNING;
+    if (lane->forwards) {
+        dispatch_forward_start(active);
+        return;
+    }
     int failed = active->pipeline ? dispatch_pipeline_job(active, &job, &workspace, &error) : 0;
     failed = failed ? failed : pool_start(lane->pool, &job, &error);
     free(workspace);
@@ -287,13 +296,24 @@ static void refill(struct lane *lane)
 
 void dispatch_pump(struct lane *lane)
 {
-    while (lane->first && is_open(lane) && pool_slots(lane->pool) > 0 && !bucket_is_behind(lane->dispatch)) {
+    while (lane->first && is_open(lane) && slots(lane) > 0 && !bucket_is_behind(lane->dispatch)) {
         struct active *active = lane->first;
         dispatch_unqueue(active);
         if (!refuse_to_start(active) && !load_repro_first(active))
             start_in_worker(active);
     }
     refill(lane);
+}
+
+void dispatch_interrupt(struct active *active, bool lost)
+{
+    struct lane *lane = active->lane;
+    if (lane->forwards)
+        dispatch_forward_stop(active, lost);
+    else if (lost)
+        pool_interrupt(lane->pool, active->lease, "lease_lost", true, "the job runs at another host now");
+    else
+        pool_interrupt(lane->pool, active->lease, "cancelled", false, "the job was cancelled");
 }
 
 void dispatch_enter(struct active *active)
@@ -367,7 +387,7 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     /* Straight into memory while there is room and nobody waits before it: one commit, and it can start. */
     submission->leased = op->submit.claim = is_open(lane) && !state->backlog && job->run_at_ms == 0 &&
                                             lane->plugin->settings->limit == 0 &&
-                                            lane->queued + lane->submitting < window(lane) + pool_slots(lane->pool);
+                                            lane->queued + lane->submitting < window(lane) + slots(lane);
     if (submission->leased)
         lane->submitting++;
     dispatch->pending_ops++;
@@ -489,7 +509,9 @@ static void on_watch(uv_timer_t *timer)
         double rate = lane->recent_finishes * (1000.0 / WATCH_MS);
         lane->rate_per_s = rate > lane->rate_per_s ? rate : lane->rate_per_s * 0.7 + rate * 0.3;
         lane->recent_finishes = 0;
-        if (lane->pool)
+        if (lane->forwards)
+            dispatch_forward_watch(lane);
+        else if (lane->pool)
             pool_watch(lane->pool);
     }
 }
@@ -499,15 +521,17 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
     const struct catalog *catalog = options->catalog;
     struct dispatch *dispatch = memory_zeroed(1, sizeof *dispatch);
     dispatch->options = *options;
-    dispatch->lane_count = catalog->plugin_count;
+    dispatch->lane_count = catalog->plugin_count + (catalog->upstream ? 1 : 0);
     dispatch->lanes = memory_zeroed(dispatch->lane_count, sizeof *dispatch->lanes);
     for (size_t i = 0; i < dispatch->lane_count; i++) {
         struct lane *lane = &dispatch->lanes[i];
         lane->dispatch = dispatch;
-        lane->plugin = catalog->plugins[i];
+        lane->forwards = i == catalog->plugin_count;
+        lane->plugin = lane->forwards ? catalog->upstream : catalog->plugins[i];
         lane->spec = lane->plugin->spec;
         lane->spec.work_folder = options->work_folder;
-        lane->pool = pool_new(options->loop, &lane->spec, lane->plugin->settings, &pool_events, lane);
+        if (!lane->forwards)
+            lane->pool = pool_new(options->loop, &lane->spec, lane->plugin->settings, &pool_events, lane);
     }
     dispatch->route_count = catalog->route_count;
     dispatch->routes = memory_zeroed(dispatch->route_count, sizeof *dispatch->routes);
@@ -516,7 +540,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
         route->route = catalog->routes[i];
         route->stats.route = route->route;
         for (size_t j = 0; j < dispatch->lane_count; j++)
-            if (dispatch->lanes[j].plugin == route->route->plugin)
+            if (dispatch->lanes[j].plugin == (route->route->forward ? catalog->upstream : route->route->plugin))
                 route->lane = &dispatch->lanes[j];
         struct lane *lane = route->lane;
         lane->routes = memory_resized(lane->routes, (size_t)lane->route_count + 1, sizeof *lane->routes);
@@ -562,6 +586,13 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
     };
     for (size_t i = 0; i < dispatch->route_count; i++)
         stats.routes[i] = dispatch->routes[i].stats;
+    const struct lane *last = dispatch->lane_count > 0 ? &dispatch->lanes[dispatch->lane_count - 1] : NULL;
+    if (last && last->forwards) {
+        stats.has_upstream = true;
+        stats.upstream = last->under_way;
+        stats.upstream_done = last->done;
+        stats.upstream_refused = last->refused;
+    }
     return stats;
 }
 

@@ -27,6 +27,7 @@ struct dispatch_options {
     struct store *store;
     struct repros *repros;       /* or NULL */
     const char *artifact_folder; /* of all jobs */
+    struct upstream *upstream;   /* or NULL */
     const char *pipeline_folder; /* for what waits between the attempts of pipelines */
     const char *work_folder;     /* of all workers */
     struct uploader *uploader;   /* NULL: artifacts stay in their folder */
@@ -71,6 +72,17 @@ void dispatch_retry(struct dispatch *dispatch, const char *id, dispatch_changed 
 /* Another host may have put jobs into the queue: look soon. */
 void dispatch_hint(struct dispatch *dispatch);
 
+/* The upstream says how a job ended: body, {"status", "result" or "error", "errorCode"}. answer comes once, at once
+ * or later. */
+enum dispatch_callback_outcome {
+    DISPATCH_CALLBACK_TAKEN,
+    DISPATCH_CALLBACK_UNKNOWN, /* there is no such job */
+    DISPATCH_CALLBACK_LATER,   /* it can't be ended just now: nobody has its lease */
+};
+typedef void (*dispatch_called_back)(void *client, enum dispatch_callback_outcome outcome);
+void dispatch_call_back(struct dispatch *dispatch, const char *job_id, json_t *body, dispatch_called_back answer,
+                        void *client);
+
 /* Hears what happens to one job. event: "started", "progress", "retry", "log", or, last, "completed", "failed",
  * "cancelled". data is borrowed. */
 struct dispatch_listener {
@@ -109,7 +121,10 @@ struct dispatch_stats {
     int64_t oldest_waiting_ms; /* 0, or when the oldest that could run was accepted */
     int64_t running;
     int64_t in_memory;
-    uint64_t stale; /* ends that came with an old lease, and were dropped */
+    bool has_upstream;
+    int64_t upstream;                         /* of those that run, at the host of [upstream] */
+    uint64_t upstream_done, upstream_refused; /* ended by it; that it did not take */
+    uint64_t stale;                           /* ends that came with an old lease, and were dropped */
     uint64_t store_errors;
     uint64_t dead_letters;               /* requests that could not become jobs */
     struct dispatch_route_stats *routes; /* the caller frees it */

@@ -27,8 +27,12 @@ static void close_pools(struct dispatch *dispatch)
     dispatch->closing = true;
     uv_timer_stop(&dispatch->drain_timer);
     dispatch->open_pools = dispatch->lane_count + 1; /* this one, until all are told */
-    for (size_t i = 0; i < dispatch->lane_count; i++)
-        pool_close(dispatch->lanes[i].pool, on_pool_empty, &dispatch->lanes[i]);
+    for (size_t i = 0; i < dispatch->lane_count; i++) {
+        if (dispatch->lanes[i].forwards)
+            dispatch->open_pools--;
+        else
+            pool_close(dispatch->lanes[i].pool, on_pool_empty, &dispatch->lanes[i]);
+    }
     dispatch->open_pools--;
     dispatch_check_drained(dispatch);
 }
@@ -81,5 +85,6 @@ void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_dra
             dispatch_release(active);
         }
     }
+    dispatch_forward_leave(dispatch); /* there it goes on; this host asks again when it is back */
     dispatch_check_drained(dispatch);
 }

@@ -1,7 +1,7 @@
 /*
  * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
- * pipeline.c: jobs of several steps; collect.c: what they leave; change.c: cancel and retry; tick.c: what falls due;
- * drain.c: the end; listen.c: who hears of it.
+ * pipeline.c: jobs of several steps; forward.c: those that another host does; collect.c: what they leave; change.c:
+ * cancel and retry; tick.c: what falls due; drain.c: the end; listen.c: who hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H
@@ -23,10 +23,11 @@ struct active {
     struct pipeline_run *pipeline; /* or NULL */
     enum active_state state;
     bool cancelled;
-    bool lost;              /* the lease ran out: the job is somebody else's */
-    bool uploading;         /* its artifacts are on their way to the bucket, or soon will be */
-    struct upload *upload;  /* or NULL: not yet */
-    int64_t retry_after_ms; /* that the plugin asked for; 0: none */
+    bool lost;                /* the lease ran out: the job is somebody else's */
+    bool uploading;           /* its artifacts are on their way to the bucket, or soon will be */
+    struct upload *upload;    /* or NULL: not yet */
+    int64_t retry_after_ms;   /* that the plugin asked for; 0: none */
+    int64_t forward_until_ns; /* when the other host's callback is no longer waited for */
     double fraction;
     char stage[WORKER_STAGE_MAX];
     int64_t started_ns;
@@ -41,8 +42,11 @@ struct lane {
     struct dispatch *dispatch;
     const struct plugin *plugin;
     struct worker_spec spec;
-    struct pool *pool;
-    struct active *first; /* by priority, then in the order of acceptance */
+    struct pool *pool;      /* NULL where it forwards */
+    bool forwards;          /* to the host of [upstream] */
+    int under_way;          /* jobs that are there */
+    uint64_t done, refused; /* so far */
+    struct active *first;   /* by priority, then in the order of acceptance */
     int queued;
     int submitting;      /* leased by submits that are not committed yet */
     const char **routes; /* names of its routes, for a limit over all hosts */
@@ -127,6 +131,15 @@ bool dispatch_pipeline_keep(struct active *active, const char *folder);
 char *dispatch_pipeline_result(const struct active *active, json_t **artifacts);
 void dispatch_pipeline_explain(const struct active *active, struct error *error); /* which step it was */
 void dispatch_pipeline_end(struct active *active);                                /* nothing is kept any more */
+
+/* forward.c */
+void dispatch_forward_start(struct active *active);
+void dispatch_forward_stop(struct active *active, bool lost); /* else it is cancelled */
+void dispatch_forward_watch(struct lane *lane);
+void dispatch_forward_leave(struct dispatch *dispatch); /* what is at the other host goes back to the store */
+
+/* Asks what runs to stop: as cancelled, or because its lease was lost. */
+void dispatch_interrupt(struct active *active, bool lost);
 
 /* Queues a job that is leased here, and starts it where a worker is free; gives it back where the host stops. */
 void dispatch_enter(struct active *active);

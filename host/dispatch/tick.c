@@ -87,7 +87,7 @@ static void heed(struct dispatch *dispatch, const struct store_op *op)
         if (active->uploading)
             dispatch_stop_upload(active);
         else
-            pool_interrupt(active->lane->pool, active->lease, "cancelled", false, "the job was cancelled");
+            dispatch_interrupt(active, false);
     }
     for (int i = 0; i < op->tick.lost_count; i++) {
         struct active *active = dispatch_find_lease(dispatch, (uint64_t)op->tick.lost[i]);
@@ -95,7 +95,7 @@ static void heed(struct dispatch *dispatch, const struct store_op *op)
             continue;
         active->lost = true;
         if (active->state == ACTIVE_RUNNING) {
-            pool_interrupt(active->lane->pool, active->lease, "lease_lost", true, "the job runs at another host now");
+            dispatch_interrupt(active, true);
         } else if (active->state == ACTIVE_READY) {
             dispatch_unqueue(active);
             dispatch_drop(active);

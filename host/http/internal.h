@@ -89,6 +89,7 @@ void handle_events(struct http_request *request);
 void handle_artifact(struct http_request *request);
 void handle_deliveries(struct http_request *request);
 void handle_delivery_retry(struct http_request *request);
+void handle_upstream(struct http_request *request);
 void handle_plugins(struct http_request *request);
 void handle_health(struct http_request *request);
 void handle_ready(struct http_request *request);

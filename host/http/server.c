@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "upstream/client.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -137,10 +138,22 @@ static bool host_is_known(const struct http_request *request)
     return false;
 }
 
+/* The path that conf.d gives for the upstream's callbacks. */
+static bool is_upstreams(const struct http_request *request)
+{
+    const struct config *config = request->server->context.config;
+    const char *path = config->upstream.callback_path + 1;
+    return upstream_url(config)[0] && strcmp(request->method, "POST") == 0 && matches(request, path);
+}
+
 static void find_handler(struct http_request *request)
 {
     char allowed[64] = "";
     bool is_head = strcmp(request->method, "HEAD") == 0;
+    if (is_upstreams(request)) {
+        request->handler = handle_upstream; /* whose signature stands for a token */
+        return;
+    }
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         if (!matches(request, routes[i].pattern))
             continue;

@@ -194,8 +194,16 @@ static void write_jobs(FILE *out, const struct dispatch_stats *stats)
     single(out, "exportd_jobs_waiting_oldest_seconds", "gauge",
            "Age of a job that could run and waits; 0 where there is none.",
            stats->oldest_waiting_ms ? (double)(clock_now_ms() - stats->oldest_waiting_ms) / 1000 : 0);
-    single(out, "exportd_jobs_running", "gauge", "Jobs in workers.", (double)stats->running);
+    single(out, "exportd_jobs_running", "gauge", "Jobs in workers, and at the upstream.", (double)stats->running);
     single(out, "exportd_jobs_in_memory", "gauge", "Jobs that this host has leased.", (double)stats->in_memory);
+    if (stats->has_upstream) {
+        single(out, "exportd_upstream_jobs", "gauge", "Jobs that the upstream does just now.",
+               (double)stats->upstream);
+        single(out, "exportd_upstream_done_total", "counter", "Jobs that the upstream ended.",
+               (double)stats->upstream_done);
+        single(out, "exportd_upstream_refused_total", "counter",
+               "Jobs that the upstream did not take, being away or unable.", (double)stats->upstream_refused);
+    }
     single(out, "exportd_dead_letters_total", "counter", "Requests that could not become jobs.",
            (double)stats->dead_letters);
     single(out, "exportd_stale_ends_total", "counter", "Ends of jobs that came with an old lease and were dropped.",

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "job/schema.h"
+#include "plugin/forward.h"
 #include "plugin/manifest.h"
 #include "plugin/pipeline.h"
 
@@ -249,8 +250,10 @@ struct catalog *catalog_load(const struct config *config, const char *only_file,
     }
     free(scan.probes);
     free(paths);
-    if (!only_file)
+    if (!only_file) {
         pipeline_add_routes(catalog, problems);
+        forward_add_routes(catalog);
+    }
     if (catalog->route_count > 1)
         qsort(catalog->routes, catalog->route_count, sizeof *catalog->routes, by_route_name);
     return catalog;
@@ -269,6 +272,7 @@ void catalog_free(struct catalog *catalog)
     free(catalog->routes);
     free(catalog->plugins);
     free(catalog->failures);
+    manifest_free_plugin(catalog->upstream);
     free(catalog->worker_program);
     free(catalog);
 }

@@ -38,6 +38,7 @@ struct route {
     struct plugin *plugin;      /* of a pipeline: of its first step */
     const struct route **steps; /* of a pipeline; NULL: it is none */
     size_t step_count;
+    bool forward; /* to the host of [upstream], if it can be reached */
 };
 
 struct catalog_failure {
@@ -53,6 +54,8 @@ struct catalog {
     size_t route_count;
     struct catalog_failure *failures;
     size_t failure_count;
+    struct plugin *upstream; /* stands for another host, see forward.h; or NULL */
+    struct config_worker upstream_settings;
     const struct config *config; /* borrowed */
     int landlock_abi;
     bool seccomp;

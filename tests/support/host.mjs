@@ -16,14 +16,14 @@ export const patience = sanitized ? 60_000 : 30_000;
 
 const endings = new WeakMap();
 
-/** Does it at the end of the test, whatever else fails there; node's runner leaves out the hooks behind one that throws. */
+/** Does it at the end of the test, what came last first, whatever else fails there; node's runner leaves out the hooks behind one that throws. */
 export function afterwards(t, what) {
   if (!t) return;
   if (!endings.has(t)) {
     endings.set(t, []);
     t.after(async () => {
       const failures = [];
-      for (const ending of endings.get(t)) {
+      for (const ending of endings.get(t).reverse()) {
         try { await ending(); } catch (error) { failures.push(error); }
       }
       if (failures.length > 0) throw failures[0];
@@ -88,8 +88,8 @@ export function run(args, { env = {}, input, cwd } = {}) {
 export class Host {
   constructor(t, options = {}) {
     this.t = t;
-    afterwards(t, () => this.stop()); // before its folder goes
     this.folder = options.folder ?? temporaryFolder(t);
+    afterwards(t, () => this.stop());
     this.state = join(this.folder, 'state');
     this.plugins = Array.isArray(options.plugins) ? pluginFolder(this.folder, options.plugins) : options.plugins ?? join(build, 'plugins');
     this.conf = confFolder(this.folder, options.conf ?? {});

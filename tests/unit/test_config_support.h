@@ -207,6 +207,8 @@ static inline const char *bad_value(const struct config_setting *setting)
         return "whsec_!!";
     case CONFIG_KIND_NAME:
         return "not a name";
+    case CONFIG_KIND_LOCATION:
+        return "no/slash";
     case CONFIG_KIND_TEXT:
     case CONFIG_KIND_SECRET:
         return NULL; /* any line is good */
@@ -224,6 +226,8 @@ static inline const char *bad_value(const struct config_setting *setting)
         return "GOOD, not-good";
     case CONFIG_KIND_PATHS:
         return "/usr/share relative/path";
+    case CONFIG_KIND_TASKS:
+        return "good-task Bad!";
     }
     return "";
 }
@@ -271,6 +275,9 @@ static inline void good_value(const struct config_setting *setting, char *text, 
     case CONFIG_KIND_NAMES:
         snprintf(text, size, "GITHUB_TOKEN");
         break;
+    case CONFIG_KIND_TASKS:
+        snprintf(text, size, "report/pdf");
+        break;
     default:
         snprintf(text, size, "/srv/exportd");
         break;
@@ -310,6 +317,7 @@ static inline void loaded_value(const struct config *config, const struct config
     case CONFIG_KIND_NETWORKS:
     case CONFIG_KIND_NAMES:
     case CONFIG_KIND_PATHS:
+    case CONFIG_KIND_TASKS:
         for (size_t i = 0, length = 0; i < list->count; i++, length = strlen(text))
             snprintf(text + length, size - length, "%s%s", i > 0 ? " " : "", list->items[i]);
         break;
