@@ -541,7 +541,7 @@ int command_run(int count, char **arguments)
         error_set(&run.error, "plugin_disabled", false, "the plugin %s is disabled in conf.d",
                   run.route->plugin->name);
     }
-    if (!error_is_set(&run.error) && run.route->plugin == run.catalog->upstream)
+    if (!error_is_set(&run.error) && run.catalog && run.route->plugin == run.catalog->upstream)
         error_set(&run.error, "route_elsewhere", false,
                   "no plugin here offers %s: it goes to the host of [upstream]; hand it to a running exportd",
                   run.route->name);

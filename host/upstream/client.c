@@ -186,8 +186,11 @@ void upstream_close(struct upstream *upstream, void (*on_closed)(void *client), 
 {
     upstream->on_closed = on_closed;
     upstream->closed_client = client;
-    while (upstream->first)
-        free_call(upstream->first);
+    struct call *next;
+    for (struct call *call = upstream->first; call; call = next) {
+        next = call->next;
+        free_call(call);
+    }
     transfers_close(upstream->transfers, on_transfers_closed, upstream);
 }
 

@@ -174,7 +174,8 @@ static void what_is_asked_for_and_not_granted_is_a_warning(void **state)
     expect_warning(fixture, "test.conf:1", "exec = yes");
     expect_warning(fixture, "test.conf:1", "cache = NAME");
     expect_count(fixture, 4);
-    load_text(fixture, "[plugin p]\nnetwork = yes\nexec = yes\ncache = p\nsecrets = FONT_TOKEN\n[secrets]\nFONT_TOKEN = x\n");
+    load_text(fixture,
+              "[plugin p]\nnetwork = yes\nexec = yes\ncache = p\nsecrets = FONT_TOKEN\n[secrets]\nFONT_TOKEN = x\n");
     assert_int_equal(config_check_plugin(fixture->config, "p", NULL, 0, secrets_asked, all, NULL, &fixture->problems),
                      0);
     expect_count(fixture, 0);
