@@ -236,6 +236,11 @@ static int start(struct host *host, struct error *error)
         return -1;
     host->public_url =
         config->http.public_url[0] ? memory_text(config->http.public_url) : memory_format("http://%s", host->address);
+    if (strcmp(upstream_url(config), host->public_url) == 0) {
+        close(socket);
+        return error_set(error, "upstream_itself", false,
+                         "[upstream] url is %s, this host itself; name another, or leave it empty", host->public_url);
+    }
     host->outbox = outbox_new(&host->loop, config, host->store, error);
     if (!host->outbox) {
         close(socket);

@@ -38,11 +38,11 @@ static struct lane *local_lane(struct active *active)
 
 static void fall_back(struct active *active, const char *why)
 {
-    struct lane *from = active->lane, *lane = local_lane(active);
-    const struct config_upstream *upstream = &from->dispatch->options.config->upstream;
+    struct lane *lane = local_lane(active);
+    const struct config_upstream *upstream = &active->lane->dispatch->options.config->upstream;
     struct error error = {0};
     take_back(active);
-    from->refused++;
+    active->lane->refused++;
     if (active->cancelled) {
         dispatch_finish_cancelled(active);
     } else if (lane) {
@@ -60,7 +60,6 @@ static void fall_back(struct active *active, const char *why)
         error_set(&error, "upstream_unreachable", true, "%s; and no plugin here offers %s", why, active->job->route);
         dispatch_finish_error(active, &error);
     }
-    dispatch_pump(from);
 }
 
 /* body: what a callback or GET /jobs/ID says of a job that is over. */
@@ -93,7 +92,11 @@ static bool is_over(const json_t *body)
 struct handover {
     struct dispatch *dispatch;
     uint64_t lease;
+    bool again; /* it was asked to do the job once more */
 };
+
+/* It failed there, and was over before this round of attempts began: somebody wants it tried again. */
+static bool ask_again(struct handover *handover, const struct active *active, const json_t *body);
 
 static void on_answered(void *client, int status, const json_t *body, const char *problem)
 {
@@ -101,27 +104,36 @@ static void on_answered(void *client, int status, const json_t *body, const char
     struct dispatch *dispatch = handover->dispatch;
     struct active *active = dispatch_find_lease(dispatch, handover->lease);
     const char *detail = json_string_value(json_object_get(body, "detail"));
+    bool good = status >= 200 && status < 300;
     char why[600];
-    free(handover);
-    dispatch->pending_ops--;
-    if (!is_there(active) || dispatch->closing) {
-        dispatch_check_drained(dispatch);
+    if (is_there(active) && !dispatch->closing && good && is_over(body) && ask_again(handover, active, body))
         return;
-    }
-    if (status >= 200 && status < 300 && is_over(body)) {
+    dispatch->pending_ops--;
+    if (is_there(active) && !dispatch->closing && (!good || is_over(body))) {
         struct lane *lane = active->lane;
-        take_back(active);
-        end(active, body);
-        dispatch_pump(lane);
-    } else if (status < 200 || status >= 300) {
+        snprintf(why, sizeof why, "the upstream answered %d%s%s", status, detail ? ": " : "", detail ? detail : "");
         if (problem)
             snprintf(why, sizeof why, "the upstream can't be reached: %s", problem);
-        else
-            snprintf(why, sizeof why, "the upstream answered %d%s%s", status, detail ? ": " : "",
-                     detail ? detail : "");
-        fall_back(active, why);
+        if (good) {
+            take_back(active);
+            end(active, body);
+        } else {
+            fall_back(active, why);
+        }
+        dispatch_pump(lane);
     }
+    free(handover);
     dispatch_check_drained(dispatch);
+}
+
+static bool ask_again(struct handover *handover, const struct active *active, const json_t *body)
+{
+    const char *status = json_string_value(json_object_get(body, "status"));
+    if (handover->again || active->job->attempts > 1 || strcmp(status, "completed") == 0)
+        return false;
+    handover->again = true;
+    upstream_retry(handover->dispatch->options.upstream, active->job->id, on_answered, handover);
+    return true;
 }
 
 void dispatch_forward_start(struct active *active)

@@ -137,15 +137,29 @@ void upstream_post(struct upstream *upstream, json_t *body, upstream_answered ca
     transfers_add(upstream->transfers, call->curl);
 }
 
-void upstream_delete(struct upstream *upstream, const char *job_id)
+static struct call *make_job_call(struct upstream *upstream, const char *job_id, const char *below, char *body)
 {
     char *segment = artifact_url_segment(job_id);
-    char *path = memory_format("/jobs/%s", segment);
-    struct call *call = make_call(upstream, path, NULL);
-    curl_easy_setopt(call->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
-    transfers_add(upstream->transfers, call->curl);
+    char *path = memory_format("/jobs/%s%s", segment, below);
+    struct call *call = make_call(upstream, path, body);
     free(segment);
     free(path);
+    return call;
+}
+
+void upstream_retry(struct upstream *upstream, const char *job_id, upstream_answered callback, void *client)
+{
+    struct call *call = make_job_call(upstream, job_id, "/retry", memory_text("{}"));
+    call->callback = callback;
+    call->client = client;
+    transfers_add(upstream->transfers, call->curl);
+}
+
+void upstream_delete(struct upstream *upstream, const char *job_id)
+{
+    struct call *call = make_job_call(upstream, job_id, "", NULL);
+    curl_easy_setopt(call->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
+    transfers_add(upstream->transfers, call->curl);
 }
 
 struct upstream *upstream_new(uv_loop_t *loop, const struct config *config, struct error *error)

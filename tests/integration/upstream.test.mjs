@@ -152,6 +152,22 @@ test('the other host gone for good: the fallback does it', async t => {
   assert.equal(ran(front, 'stepper-one'), 1);
 });
 
+test('a retry here is a retry there', async t => {
+  const worker = await startWorker(t);
+  const front = await startFront(t, worker.url);
+  const failed = await front.runJob({ jobId: 'again', task: 'stepper-one', maxAttempts: 1, data: { refuse: true } });
+  assert.equal(failed.errorCode, 'never');
+  assert.equal((await front.request('POST', '/jobs/again/retry')).status, 202);
+  await until(() => ran(worker.host, 'stepper-one') === 2, 'the second try there');
+  assert.equal((await front.finished('again')).errorCode, 'never');
+});
+
+test('a host that is its own upstream does not start', async t => {
+  const port = await freePort();
+  const host = new Host(t, { plugins: ['noop'], env: { ...webhook, EXPORTD_HTTP_LISTEN: `127.0.0.1:${port}`, REPO_WORKER_API_URL: `http://127.0.0.1:${port}` } });
+  await assert.rejects(host.start(), /\[upstream\] url is http:\S+, this host itself/);
+});
+
 test('a cancel here is a cancel there', async t => {
   const worker = await startWorker(t);
   const front = await startFront(t, worker.url);
