@@ -1,10 +1,11 @@
-// ./dev bench [--deep] [--shared]: the floor and the road in one run, on this machine, now. Every ratio is of figures from the same run.
-// --deep: the expensive parts too. --shared: only NATS, PostgreSQL and the peers.
+// ./dev bench [--deep] [--shared] [--repositories]: the floor and the road in one run, on this machine, now. Every ratio is of figures from the same run.
+// --deep: the expensive parts too. --shared: only NATS, PostgreSQL and the peers. --repositories: only repo-clone beside git.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import { bench, build, cpuMs, deep, finished, folder, json, resident, row, start, until, workers } from './tools.mjs';
+import { repositories } from './repositories.mjs';
 import { shared } from './shared.mjs';
 
 const tool = join(build, 'bench/bench-load');
@@ -81,4 +82,6 @@ async function exporters() {
   await host.stop();
 }
 
-await bench(...(process.argv.includes('--shared') ? [shared] : [road, exporters, shared]));
+const only = { '--shared': shared, '--repositories': repositories };
+const asked = Object.keys(only).filter(option => process.argv.includes(option)).map(option => only[option]);
+await bench(...(asked.length > 0 ? asked : [road, exporters, repositories, shared]));
