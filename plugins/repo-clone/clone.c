@@ -70,8 +70,7 @@ struct exportd_git_options clone_git_options(const struct request *request, cons
 void clone_name_the_mend(const struct source *source, struct exportd_kit_error *error)
 {
     static const char *const mends[] = {
-        [SOURCE_ANY] = "conf.d names no token for this address: see github, enterprise, gitlab, gitea and git in "
-                       "[plugin repo-clone]",
+        [SOURCE_ANY] = "conf.d names no token for this address (see git in [plugin repo-clone])",
         [SOURCE_GIT] = "GIT_TOKEN is the token for it, and git_user the name where the server wants one",
         [SOURCE_GITHUB] = "GITHUB_TOKEN needs to read the repository's contents",
         [SOURCE_GITLAB] = "GITLAB_TOKEN needs the scope read_repository (and read_api for mode=archive)",

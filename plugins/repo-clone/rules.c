@@ -54,11 +54,11 @@ struct rules *rules_free(struct rules *rules)
 {
     if (!rules)
         return NULL;
-    struct taken *one, *next;
-    HASH_ITER(hh, rules->taken, one, next)
-    {
-        HASH_DEL(rules->taken, one);
-        for (struct taken *twin; one; one = twin) {
+    struct taken *one = rules->taken, *next, *twin;
+    HASH_CLEAR(hh, rules->taken);
+    for (; one; one = next) {
+        next = one->hh.next;
+        for (; one; one = twin) {
             twin = one->twin;
             free(one);
         }

@@ -69,7 +69,7 @@ static int read_url(const char *text, char **url, struct exportd_kit_error *erro
         failed = refuse_url(error, text, "names no host");
     curl_free(host);
     curl_url_cleanup(parsed);
-    if (!failed)
+    if (!failed && *url)
         return 0;
     curl_free(*url);
     *url = NULL;
@@ -216,7 +216,7 @@ int source_find(struct exportd_job *job, const char *url, struct source *source,
         return -1;
     if (url[0] == '/' || strncasecmp(url, "file:", 5) == 0)
         return take_local(source, url, error);
-    if (read_url(url, &canonical, error) != 0)
+    if (read_url(url, &canonical, error) != 0 || !canonical)
         return -1;
     if (check_path(canonical, error) == 0) {
         source->url = strdup(canonical);

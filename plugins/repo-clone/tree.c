@@ -131,10 +131,9 @@ static int take_tree(struct walk *walk, const git_oid *id, const char *path, str
 }
 
 /* The folders down to the subfolder, and what is in that. */
-static int take_subfolder(struct walk *walk, struct exportd_kit_error *error)
+static int take_subfolder(struct walk *walk, const char *subfolder, struct exportd_kit_error *error)
 {
     const struct tree_options *options = walk->options;
-    const char *subfolder = options->subfolder;
     git_tree *tree = NULL;
     git_tree_entry *entry = NULL;
     char quoted[220];
@@ -180,7 +179,7 @@ int tree_check_out(const struct tree_options *options, struct exportd_kit_error 
     struct walk walk = {.options = options};
     int failed = git_repository_odb(&walk.odb, options->repository) == 0 ? 0 : fault_memory(error);
     if (!failed)
-        failed = options->subfolder ? take_subfolder(&walk, error)
+        failed = options->subfolder ? take_subfolder(&walk, options->subfolder, error)
                                     : take_tree(&walk, options->tree, options->prefix, error);
     for (size_t i = 0; !failed && i < walk.count; i++) {
         if (i % STEP_EVERY == 0 && stopped(&walk, i, error))

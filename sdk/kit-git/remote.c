@@ -186,7 +186,7 @@ static int ask(struct exportd_git_mirror *mirror, struct exportd_kit_error *erro
         mirror->heads[i].id = heads[i]->oid;
         mirror->head_count += mirror->heads[i].name != NULL;
     }
-    if (mirror->head_count < count)
+    if (!mirror->heads || mirror->head_count < count)
         return git_kit_fail(error, "out_of_memory", 1, "out of memory");
     qsort(mirror->heads, mirror->head_count, sizeof *mirror->heads, by_name);
     git_buf branch = GIT_BUF_INIT;
