@@ -70,7 +70,7 @@ export class GitLab extends Forge {
     const there = this.open(project, body.source_branch, body.target_branch);
     if (there) return { status: 409, body: { message: [`Another open merge request already exists for this source branch: !${there.number}`] } };
     const pull = { project, number: this.pulls.length + 1, state: 'open', head: body.source_branch, base: body.target_branch, title: body.title, description: body.description ?? null,
-      labels: body.labels?.split(',') ?? [], reviewers: body.reviewer_ids ?? [], assignees: body.assignee_ids ?? [] };
+      labels: Array.isArray(body.labels) ? body.labels : body.labels?.split(',') ?? [], reviewers: body.reviewer_ids ?? [], assignees: body.assignee_ids ?? [] };
     this.pulls.push(pull);
     return { status: 201, body: this.show(pull) };
   }
@@ -79,7 +79,7 @@ export class GitLab extends Forge {
 export class Gitea extends Forge {
   gitUser = 'x-access-token';
 
-  knows(headers) { return headers.authorization === `token ${this.token}`; }
+  knows(headers) { return headers.authorization?.replace(/^(token|bearer) /i, '') === this.token; }
 
   show(pull) {
     return { id: 1000 + pull.number, number: pull.number, title: pull.title, body: pull.body, state: pull.state, head: { ref: pull.head }, base: { ref: pull.base }, labels: pull.labels, assignees: pull.assignees,

@@ -1,0 +1,166 @@
+/* export-pr: a repro as an open pull request with its regression test. */
+#include "pull.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int is_cancelled(void *context)
+{
+    return exportd_cancelled(context);
+}
+
+static enum exportd_status fail(struct exportd_job *job, const struct exportd_kit_error *error)
+{
+    return exportd_fail(job, error->code ? error->code : "out_of_memory", error->retryable, "%s", error->message);
+}
+
+static json_t *describe(const struct pull *pull, const struct pull_outcome *outcome, const struct remote *remote)
+{
+    static const char *const forges[] = {
+        [REMOTE_GITHUB] = "github", [REMOTE_GITLAB] = "gitlab", [REMOTE_GITEA] = "gitea", [REMOTE_GIT] = "git"};
+    json_t *notes = json_array();
+    const char *note;
+    for (size_t i = 0; (note = exportd_bundle_note(pull->bundle, i)); i++)
+        json_array_append_new(notes, json_string(note));
+    return json_pack("{s:s?, s:o, s:s, s:s, s:s, s:s?, s:s, s:s, s:I, s:s?, s:o}", "pr_url", outcome->url,
+                     "pr_number", outcome->url ? json_integer(outcome->number) : json_null(), "branch_name",
+                     outcome->branch, "test_path", pull->test_path, "base", outcome->base, "commit", outcome->commit,
+                     "state", outcome->state, "forge", forges[remote->kind], "files",
+                     (json_int_t)exportd_bundle_count(pull->bundle), "note", outcome->note, "notes", notes);
+}
+
+static int open_pull(struct pull *pull, const json_t *data, struct remote *remote, struct pull_outcome *outcome,
+                     struct exportd_kit_error *error)
+{
+    struct exportd_job *job = pull->job;
+    const struct exportd_http_options options = {
+        .timeout_ms = exportd_option_integer(job, "request_timeout", 0),
+        .ca_file = exportd_option(job, "ca_file"),
+        .cancelled = is_cancelled,
+        .context = job,
+    };
+    const char *repo_url = json_string_value(json_object_get(data, "repo_url"));
+    if (!repo_url || !*repo_url) {
+        error->code = "repo_url_missing";
+        snprintf(error->message, sizeof error->message,
+                 "repo_url is missing; name the repository that the pull request goes to");
+        return -1;
+    }
+    if (remote_find(job, repo_url, remote, error) < 0)
+        return -1;
+    pull->http = exportd_http_new(&options, error);
+    if (!pull->http)
+        return -1;
+    return remote->kind == REMOTE_GITHUB ? github_open(pull, remote, outcome, error)
+                                         : git_open(pull, remote, outcome, error);
+}
+
+static enum exportd_status run(struct exportd_job *job, const json_t *data, json_t **result)
+{
+    struct exportd_kit_error error = {0};
+    struct pull pull = {0};
+    struct remote remote = {0};
+    struct pull_outcome outcome = {0};
+    int failed = pull_make(job, data, &pull, &error);
+    if (!failed)
+        failed = open_pull(&pull, data, &remote, &outcome, &error);
+    if (!failed)
+        *result = describe(&pull, &outcome, &remote);
+    exportd_http_free(pull.http);
+    pull_outcome_clear(&outcome);
+    remote_clear(&remote);
+    pull_clear(&pull);
+    return failed ? fail(job, &error) : EXPORTD_OK;
+}
+
+static const struct exportd_task tasks[] = {
+    {
+        .task = "pr",
+        .summary = "A pull request with the regression test",
+        .flags = EXPORTD_NEEDS_REPRO,
+        .run = run,
+        .schema = EXPORTD_JSON({
+            "properties" : {
+                "repo_url" : {
+                    "type" : "string",
+                    "minLength" : 1,
+                    "maxLength" : 1000,
+                    "description" : "The repository: https://github.com/owner/name, git@…, or owner/name"
+                },
+                "branch_name" :
+                    {"type" : "string", "maxLength" : 200, "description" : "The branch; else conf.d's template"},
+                "base" : {
+                    "type" : "string",
+                    "maxLength" : 200,
+                    "description" : "The branch to merge into; else the default one"
+                },
+                "title" : {"type" : "string", "maxLength" : 1000, "description" : "Else conf.d's template"},
+                "body" :
+                    {"type" : "string", "maxLength" : 100000, "description" : "Markdown; else conf.d's template"},
+                "labels" : {"type" : "array", "items" : {"type" : "string", "minLength" : 1, "maxLength" : 100}},
+                "reviewers" : {"type" : "array", "items" : {"type" : "string", "minLength" : 1, "maxLength" : 100}},
+                "team_reviewers" :
+                    {"type" : "array", "items" : {"type" : "string", "minLength" : 1, "maxLength" : 100}},
+                "assignees" : {"type" : "array", "items" : {"type" : "string", "minLength" : 1, "maxLength" : 100}},
+                "draft" : {"type" : "boolean", "default" : false, "description" : "Open it as a draft"},
+                "fork" : {
+                    "type" : "boolean",
+                    "default" : false,
+                    "description" : "By a fork of the token's user, even where it may push (GitHub)"
+                },
+                "path" :
+                    {"type" : "string", "maxLength" : 1000, "description" : "Of the test; else conf.d's template"},
+                "files" : {"type" : "boolean", "default" : false, "description" : "The repro's own files, too"},
+                "author" : {
+                    "type" : "object",
+                    "description" : "Of the commit: name and email; else conf.d's",
+                    "properties" : {"name" : {"type" : "string"}, "email" : {"type" : "string"}}
+                },
+                "sign_off" : {"type" : "boolean", "description" : "Signed-off-by in the commit; else as conf.d says"},
+                "on_conflict" : {
+                    "type" : "string",
+                    "enum" : [ "fail", "number" ],
+                    "default" : "fail",
+                    "description" : "Where the branch is somebody else's: fail, or branch-2, branch-3"
+                }
+            },
+            "required" : ["repo_url"]
+        }),
+    },
+    {0},
+};
+
+static const struct exportd_option options[] = {
+    {"github", EXPORTD_STRING, "https://github.com", "GitHub; GITHUB_TOKEN goes there alone", 0},
+    {"github_api", EXPORTD_STRING, NULL, "Its API (unless given: https://api.github.com)", 0},
+    {"enterprise", EXPORTD_STRING, NULL, "A GitHub Enterprise Server, for GITHUB_ENTERPRISE_TOKEN", 0},
+    {"enterprise_api", EXPORTD_STRING, NULL, "Its API (unless given: its address and /api/v3)", 0},
+    {"gitlab", EXPORTD_STRING, "https://gitlab.com", "GitLab, for GITLAB_TOKEN", 0},
+    {"gitea", EXPORTD_STRING, NULL, "Gitea or Forgejo, for GITEA_TOKEN", 0},
+    {"git", EXPORTD_STRING, NULL, "Any other Git server over HTTP, for GIT_TOKEN: repositories below this address",
+     0},
+    {"git_user", EXPORTD_STRING, NULL, "The name that goes with GIT_TOKEN", 0},
+    {"ca_file", EXPORTD_PATH, NULL, "Certificate authorities (PEM) instead of the system's", 0},
+    {"branch", EXPORTD_STRING, "bug-repro-{{bug.id}}", "The branch, where a request names none: a template", 0},
+    {"path", EXPORTD_STRING, NULL, "The test's path, where a request names none: a template", 0},
+    {"files_folder", EXPORTD_STRING, NULL, "Where the repro's own files go: a template", 0},
+    {"title", EXPORTD_STRING, "Add a regression test: {{title}}", "The title, where a request names none: a template",
+     0},
+    {"body_template", EXPORTD_PATH, NULL, "A file with the template of the body (unless given: the one built in)", 0},
+    {"author_name", EXPORTD_STRING, "exportd", "Of the commits", 0},
+    {"author_email", EXPORTD_STRING, "noreply@exportd.invalid", "Of the commits", 0},
+    {"sign_off", EXPORTD_BOOLEAN, "no", "Signed-off-by in the commits, unless the request says", 0},
+    {"max_files", EXPORTD_INTEGER, "1000", "Files in one pull request", 0},
+    {"max_bytes", EXPORTD_SIZE, "20M", "The files of one pull request together", 0},
+    {"request_timeout", EXPORTD_DURATION, "30s", "For one request to a forge's API", 0},
+    {"max_fetch", EXPORTD_SIZE, "2G", "What one fetch may receive (remotes beside GitHub)", 0},
+    {"cache_size", EXPORTD_SIZE, "4G", "Of all mirrors in the cache (remotes beside GitHub)", 0},
+    {0},
+};
+
+static const char *const secrets[] = {
+    "GITHUB_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN", "GIT_TOKEN", NULL};
+
+EXPORTD_PLUGIN(.name = "export-pr", .version = "1.0.0", .summary = "Reproductions as pull requests", .licence = "MIT",
+               .tasks = tasks, .options = options, .grants = EXPORTD_GRANT_NETWORK | EXPORTD_GRANT_CACHE,
+               .secrets = secrets)
