@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define REDIRECTS_MAX 3
 #define POLL_MS 200
@@ -155,13 +156,35 @@ static int pump(struct download *download, struct exportd_kit_error *error)
     return 0;
 }
 
+/* A header of the answer as a number, or -1. */
+static int64_t number_in(const struct download *download, const char *name)
+{
+    struct curl_header *header = NULL;
+    if (curl_easy_header(download->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return -1;
+    size_t digits = strspn(header->value, "0123456789");
+    return digits > 0 && digits <= 15 && !header->value[digits] ? strtoll(header->value, NULL, 10) : -1;
+}
+
+/* How long the forge asks to wait, in seconds, or 0: by Retry-After, or as GitHub says that the hour's requests are
+ * used up. */
+static int64_t wait_s(const struct download *download)
+{
+    curl_off_t after = 0;
+    curl_easy_getinfo(download->curl, CURLINFO_RETRY_AFTER, &after);
+    if (after <= 0 && number_in(download, "x-ratelimit-remaining") == 0) {
+        after = number_in(download, "x-ratelimit-reset") - (int64_t)time(NULL);
+        after = after > 0 ? after : 1; /* it is over just now */
+    }
+    return after > 0 ? after : 0;
+}
+
 static int explain_status(const struct download *download, long status, struct exportd_kit_error *error)
 {
     const char *host = download->host;
-    curl_off_t after = 0;
-    curl_easy_getinfo(download->curl, CURLINFO_RETRY_AFTER, &after);
+    int64_t after = wait_s(download);
     if (after > 0)
-        exportd_retry_after(download->options.job, (int64_t)after * 1000);
+        exportd_retry_after(download->options.job, after * 1000);
     if (status == 429 || status >= 500 || (status == 403 && after > 0))
         return fault_set(error, "service_unreachable", 1, "%s answers with the status %ld; it is asked again later",
                          host, status);

@@ -644,6 +644,7 @@ describe('mode=archive', () => {
 
   test('what a forge refuses, and a tarball that is cut short, is said', async t => {
     for (const [options, code, message] of [[{ status: 401 }, 'git_unauthorized', /401.*GITLAB_TOKEN/], [{ status: 403 }, 'git_forbidden', /403/], [{ status: 404 }, 'repository_not_found', /404/], [{ status: 503 }, 'service_unreachable', /503/],
+      [{ status: 403, headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.floor(Date.now() / 1000) + 2) } }, 'service_unreachable', /later/],
       [{ cut: true }, 'archive_invalid', /cut short/], [{ tarball: () => gzipSync(Buffer.from('no tar')) }, 'archive_invalid', /broken/], [{ tarball: () => Buffer.from('<html>') }, 'archive_invalid', /broken/]]) {
       const { url, server } = await forge(t, options);
       const host = await at(t, 'gitlab', server);
