@@ -220,12 +220,6 @@ static int is_branch(const char *name)
     return strncmp(name, "refs/heads/", 11) == 0;
 }
 
-/* What comes with an annotated tag, "refs/tags/v1^{}", is no reference. */
-static int is_tag(const char *name)
-{
-    return strncmp(name, "refs/tags/", 10) == 0 && !strchr(name, '^');
-}
-
 int exportd_git_remote_name(struct exportd_git_mirror *mirror, const char *id, const char **name,
                             struct exportd_kit_error *error)
 {
@@ -322,56 +316,61 @@ static git_strarray *make_specs(struct exportd_git_mirror *mirror, const char *c
     return free_specs(list);
 }
 
-static int fetch_once(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error)
+static int fetch_specs(struct exportd_git_mirror *mirror, const git_strarray *specs, struct exportd_kit_error *error)
 {
     git_fetch_options options;
+    git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
+    options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
+    options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+    options.callbacks = callbacks_of(mirror);
+    return git_remote_fetch(mirror->remote, specs, &options, NULL) == 0 ? 0 : explain(mirror, "fetched", error);
+}
+
+static int fetch_these(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error)
+{
     if (ask(mirror, error) != 0)
         return -1;
     git_strarray *list = make_specs(mirror, refs, error);
     if (!list)
         return -1;
-    git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
-    options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
-    options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
-    options.callbacks = callbacks_of(mirror);
     int fetched = list->count > 0;
-    int code = fetched ? git_remote_fetch(mirror->remote, list, &options, NULL) : 0;
+    int failed = fetched ? fetch_specs(mirror, list, error) : 0;
     free_specs(list);
-    if (code != 0)
-        return explain(mirror, "fetched", error);
-    for (size_t i = 0; fetched && refs[i]; i++)
+    for (size_t i = 0; !failed && fetched && refs[i]; i++)
         if (!is_up_to_date(mirror, refs[i]))
-            return git_kit_fail(error, "git_failed", 1, "the mirror of %s is damaged: it lacks objects of %s",
-                                mirror->url, refs[i]);
-    return 0;
+            failed = git_kit_fail(error, "git_failed", 1, "the mirror of %s is damaged: it lacks objects of %s",
+                                  mirror->url, refs[i]);
+    return failed;
 }
 
-int exportd_git_fetch_all(struct exportd_git_mirror *mirror, struct exportd_kit_error *error)
+/* By patterns, for libgit2 holds each reference against each refspec. */
+static int fetch_all(struct exportd_git_mirror *mirror, struct exportd_kit_error *error)
 {
-    if (ask(mirror, error) != 0)
+    static char branches[] = "+refs/heads/*:refs/heads/*", tags[] = "+refs/tags/*:refs/tags/*";
+    char *specs[] = {branches, tags};
+    const git_strarray list = {.strings = specs, .count = 2};
+    return ask(mirror, error) == 0 ? fetch_specs(mirror, &list, error) : -1;
+}
+
+/* refs: NULL for all. */
+static int fetch(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error)
+{
+    if ((refs ? fetch_these(mirror, refs, error) : fetch_all(mirror, error)) == 0)
+        return 0;
+    /* Whatever is wrong may be the mirror itself: once more with an empty one. */
+    if (strcmp(error->code, "git_failed") != 0 || mirror->http_status > 0 || git_kit_renew(mirror, error) != 0)
         return -1;
-    const char **refs = calloc(mirror->head_count + 1, sizeof *refs);
-    size_t count = 0;
-    for (size_t i = 0; refs && i < mirror->head_count; i++)
-        if ((is_branch(mirror->heads[i].name) || is_tag(mirror->heads[i].name)) &&
-            (refs[count] = strdup(mirror->heads[i].name))) /* copies, for a fetch may have to ask anew */
-            count++;
-    int failed =
-        refs ? exportd_git_fetch(mirror, refs, error) : git_kit_fail(error, "out_of_memory", 1, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        free((char *)(uintptr_t)refs[i]);
-    free(refs);
-    return failed;
+    return refs ? fetch_these(mirror, refs, error) : fetch_all(mirror, error);
 }
 
 int exportd_git_fetch(struct exportd_git_mirror *mirror, const char *const *refs, struct exportd_kit_error *error)
 {
-    if (fetch_once(mirror, refs, error) == 0)
-        return 0;
-    /* Whatever is wrong may be the mirror itself: once more with an empty one. */
-    if (strcmp(error->code, "git_failed") != 0 || mirror->http_status > 0)
-        return -1;
-    return git_kit_renew(mirror, error) == 0 ? fetch_once(mirror, refs, error) : -1;
+    return fetch(mirror, refs, error);
+}
+
+int exportd_git_fetch_all(struct exportd_git_mirror *mirror, struct exportd_kit_error *error)
+{
+    return fetch(mirror, NULL, error);
 }
 
 /* The server's words for: it isn't where you think it is. */

@@ -195,6 +195,58 @@ static void a_fetch_is_seen_by_the_next_who_opens_it(void **state)
     exportd_git_close(mirror);
 }
 
+static void all_branches_and_tags_are_fetched_and_found_by_what_they_name(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[EXPORTD_GIT_SIZE];
+    const char *name;
+    git_repository *repository;
+    git_object *commit;
+    git_oid tag, blob, other = commit_to(fixture->origin, "side/one", "more", "two");
+    git_signature *who;
+    assert_int_equal(git_repository_open_bare(&repository, fixture->origin), 0);
+    assert_int_equal(git_signature_new(&who, "Somebody", "somebody@example.org", 1700000000, 0), 0);
+    assert_int_equal(git_object_lookup(&commit, repository, &fixture->first, GIT_OBJECT_COMMIT), 0);
+    assert_int_equal(git_tag_create(&tag, repository, "v1", commit, who, "one\n", 0), 0);
+    git_object_free(commit);
+    assert_int_equal(git_blob_create_from_buffer(&blob, repository, "key", 3), 0);
+    assert_int_equal(git_object_lookup(&commit, repository, &blob, GIT_OBJECT_BLOB), 0);
+    assert_int_equal(git_tag_create_lightweight(&blob, repository, "a-file", commit, 0), 0);
+    git_object_free(commit);
+    git_signature_free(who);
+    git_repository_free(repository);
+
+    struct exportd_git_mirror *mirror = open_mirror(fixture);
+    git_oid_tostr(id, sizeof id, &other);
+    assert_int_equal(exportd_git_remote_name(mirror, id, &name, &fixture->error), 0);
+    assert_string_equal(name, "refs/heads/side/one");
+    git_oid_tostr(id, sizeof id, &tag);
+    assert_int_equal(exportd_git_remote_name(mirror, id, &name, &fixture->error), 0);
+    assert_string_equal(name, "refs/tags/v1");
+    id[0] = id[0] == '0' ? '1' : '0';
+    assert_int_equal(exportd_git_remote_name(mirror, id, &name, &fixture->error), 1);
+    for (int time = 0; time < 2; time++) {
+        assert_int_equal(exportd_git_fetch_all(mirror, &fixture->error), 0);
+        assert_true(has_commit(mirror, &fixture->first));
+        assert_true(has_commit(mirror, &other));
+    }
+    static const char *const named[] = {"refs/tags/v1", "refs/tags/a-file", NULL};
+    assert_int_equal(exportd_git_fetch(mirror, named, &fixture->error), 0);
+    exportd_git_close(mirror);
+}
+
+static void who_only_looks_leaves_nothing_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[EXPORTD_GIT_SIZE], path[200];
+    struct exportd_git_mirror *remote = exportd_git_look(&fixture->options, fixture->origin, &fixture->error);
+    assert_non_null(remote);
+    assert_int_equal(exportd_git_remote_ref(remote, "refs/heads/main", id, &fixture->error), 0);
+    exportd_git_close(remote);
+    snprintf(path, sizeof path, "%s/mirrors", fixture->cache);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 static void without_a_cache_it_lies_in_the_workspace(void **state)
 {
     struct fixture *fixture = *state;
@@ -339,6 +391,8 @@ int main(void)
         TEST(what_the_remote_has_is_told_and_fetched),
         TEST(a_mirror_that_is_open_is_locked),
         TEST(a_fetch_is_seen_by_the_next_who_opens_it),
+        TEST(all_branches_and_tags_are_fetched_and_found_by_what_they_name),
+        TEST(who_only_looks_leaves_nothing_behind),
         TEST(without_a_cache_it_lies_in_the_workspace),
         TEST(what_a_killed_worker_left_is_cleaned_up),
         TEST(a_damaged_mirror_is_fetched_anew),
