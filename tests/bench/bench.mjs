@@ -1,10 +1,11 @@
-// ./dev bench [--deep] [--shared] [--repositories]: the floor and the road in one run, on this machine, now. Every ratio is of figures from the same run.
-// --deep: the expensive parts too. --shared: only NATS, PostgreSQL and the peers. --repositories: only repo-clone beside git.
+// ./dev bench [--deep] [--shared] [--repositories] [--pull-requests]: the floor and the road in one run, on this machine, now. Every ratio is of figures from the same run.
+// --deep: the expensive parts too. --shared: only NATS, PostgreSQL and the peers. --repositories: only repo-clone beside git. --pull-requests: only export-pr.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import { bench, build, cpuMs, deep, finished, folder, json, resident, row, start, until, workers } from './tools.mjs';
+import { startGitHub } from '../support/github.mjs';
 import { repositories } from './repositories.mjs';
 import { shared } from './shared.mjs';
 
@@ -82,6 +83,32 @@ async function exporters() {
   await host.stop();
 }
 
-const only = { '--shared': shared, '--repositories': repositories };
+/** Against the tests' own GitHub, in a small repository and in a large one. */
+async function pullRequests() {
+  const sizes = { 'bench/small': 10, 'bench/large': 20_000 };
+  const repositories = Object.fromEntries(Object.entries(sizes).map(([name, count]) => [name, { files: Object.fromEntries(Array.from({ length: count }, (_, i) => [`src/${i % 100}/f${i}.js`, `${i}\n`])) }]));
+  const github = await startGitHub(null, { token: 'bench', repositories });
+  const repro = JSON.parse(readFileSync('tests/data/bootstrap-20184.json', 'utf8'));
+  const host = await start('pr', join(build, 'plugins'), { EXPORTD_WORKER_WORKERS: '1', GITHUB_TOKEN: 'bench', EXPORTD_PLUGIN_EXPORT_PR_NETWORK: 'yes', EXPORTD_PLUGIN_EXPORT_PR_SECRETS: 'GITHUB_TOKEN', EXPORTD_PLUGIN_EXPORT_PR_GITHUB_API: github.api });
+  let number = 0;
+  const open = async repo_url => {
+    const answer = await fetch(`http://127.0.0.1:${host.port}/process`, { method: 'POST', headers: { 'content-type': 'application/json', prefer: 'wait=60' }, body: JSON.stringify({ task: 'pr', data: { repro, repo_url, branch_name: `b${++number}` } }) });
+    const job = await answer.json();
+    if (job.status !== 'completed') throw new Error(JSON.stringify(job));
+  };
+  const figures = [];
+  for (const name of Object.keys(sizes)) {
+    await open(name);
+    const pid = workers(host).find(worker => readFileSync(`/proc/${worker}/cmdline`, 'utf8').includes('export-pr'));
+    const [before, calls] = [cpuMs(pid), github.requests.length];
+    for (let i = 0; i < 30; i++) await open(name);
+    figures.push({ cpu: (cpuMs(pid) - before) / 30, calls: (github.requests.length - calls) / 30 });
+  }
+  row('pull request in a repository of 10 and of 20,000 files', `${figures.map(({ calls }) => calls).join(' and ')} round trips (to reach: 7), CPU in a warm worker ${figures.map(({ cpu }) => cpu.toFixed(1)).join(' and ')} ms (to reach: 10)`);
+  await host.stop();
+  github.close();
+}
+
+const only = { '--shared': shared, '--repositories': repositories, '--pull-requests': pullRequests };
 const asked = Object.keys(only).filter(option => process.argv.includes(option)).map(option => only[option]);
-await bench(...(asked.length > 0 ? asked : [road, exporters, repositories, shared]));
+await bench(...(asked.length > 0 ? asked : [road, exporters, pullRequests, repositories, shared]));

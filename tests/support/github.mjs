@@ -76,7 +76,8 @@ export class GitHub {
     });
     await new Promise(done => server.listen(0, '127.0.0.1', done));
     this.api = `http://127.0.0.1:${server.address().port}`;
-    afterwards(this.t, () => new Promise(done => { server.close(done); server.closeAllConnections(); }));
+    this.close = () => new Promise(done => { server.close(done); server.closeAllConnections(); });
+    afterwards(this.t, () => this.close());
     return this;
   }
 
