@@ -523,16 +523,17 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
     dispatch->options = *options;
     dispatch->lane_count = catalog->plugin_count + (catalog->upstream ? 1 : 0);
     dispatch->lanes = memory_zeroed(dispatch->lane_count, sizeof *dispatch->lanes);
-    for (size_t i = 0; i < dispatch->lane_count; i++) {
+    for (size_t i = 0; i < catalog->plugin_count; i++) {
         struct lane *lane = &dispatch->lanes[i];
         lane->dispatch = dispatch;
-        lane->forwards = i == catalog->plugin_count;
-        lane->plugin = lane->forwards ? catalog->upstream : catalog->plugins[i];
+        lane->plugin = catalog->plugins[i];
         lane->spec = lane->plugin->spec;
         lane->spec.work_folder = options->work_folder;
-        if (!lane->forwards)
-            lane->pool = pool_new(options->loop, &lane->spec, lane->plugin->settings, &pool_events, lane);
+        lane->pool = pool_new(options->loop, &lane->spec, lane->plugin->settings, &pool_events, lane);
     }
+    if (catalog->upstream)
+        dispatch->lanes[catalog->plugin_count] =
+            (struct lane){.dispatch = dispatch, .plugin = catalog->upstream, .forwards = true};
     dispatch->route_count = catalog->route_count;
     dispatch->routes = memory_zeroed(dispatch->route_count, sizeof *dispatch->routes);
     for (size_t i = 0; i < dispatch->route_count; i++) {
