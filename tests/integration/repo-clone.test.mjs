@@ -481,6 +481,16 @@ describe('workers and peers', () => {
     assert.equal(server.requests.filter(line => line.startsWith('POST')).length, 1);
   });
 
+  test('progress names objects, files and bytes', async t => {
+    const server = await startGit(t, { publicRead: true });
+    makeLarge(server, 'large', 600);
+    const host = await start(t);
+    const { json } = await host.process_({ task: 'acquire-user-repo', data: { repo_url: addressOf(server, 'large'), archive: 'tar.gz' } });
+    const events = await (await fetch(`${host.url}/jobs/${json.jobId}/events`)).text();
+    assert.match(events, /fetching: \d+ of 602 objects, [\d.]+ MB|checking out: \d+ of 600 files, [\d.]+ MB/);
+    assert.equal((await host.finished(json.jobId)).status, 'completed');
+  });
+
   function killWorkers(host) {
     let killed = 0;
     for (const line of execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n'))
