@@ -355,10 +355,12 @@ describe('Gitea', () => {
       assert.match(job.error, message);
     }
   });
+});
 
-  test('killed after each call in turn, then tried again: one branch, one pull request', async t => {
-    const projects = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`owner/r${i + 1}`, {}]));
-    const forge = await startForge(t, Gitea, { token: TOKEN, users: ['anna'], labels: ['bug'], projects });
+for (const [Kind, key, secret, below] of [[Gitea, 'gitea', 'GITEA_TOKEN', 'owner'], [GitLab, 'gitlab', 'GITLAB_TOKEN', 'group/sub']]) {
+  test(`${key}: killed after each request in turn, then tried again: one branch, one pull request`, async t => {
+    const projects = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`${below}/r${i + 1}`, {}]));
+    const forge = await startForge(t, Kind, { token: TOKEN, users: ['anna', 'ben'], labels: ['bug'], projects });
     for (let stop = 1; stop <= 16; stop++) {
       let host, killed = false, count = 0;
       const relay = await startRelay(t, forge.url, () => {
@@ -366,15 +368,15 @@ describe('Gitea', () => {
         killed = true;
         return { then: () => killWorkers(host) };
       });
-      host = await start(t, `gitea = ${relay.endpoint}`, 'GITEA_TOKEN');
-      const job = await ask(host, { repo_url: `${relay.endpoint}/owner/r${stop}`, labels: ['bug'], reviewers: ['anna'] });
+      host = await start(t, `${key} = ${relay.endpoint}`, secret);
+      const job = await ask(host, { repo_url: `${relay.endpoint}/${below}/r${stop}`, labels: ['bug'], reviewers: ['anna'], assignees: ['ben'] });
       assert.equal(job.status, 'completed', `killed at request ${stop}: ${job.error}`);
-      const made = forge.pulls.filter(({ project }) => project === `owner/r${stop}`);
+      const made = forge.pulls.filter(({ project }) => project === `${below}/r${stop}`);
       assert.equal(made.length, 1, `killed at request ${stop}`);
-      assert.equal(git(forge.repositories.path(`owner/r${stop}`), 'rev-list', '--count', 'main..bug-repro-20184'), '1');
+      assert.equal(git(forge.repositories.path(`${below}/r${stop}`), 'rev-list', '--count', 'main..bug-repro-20184'), '1');
       await host.stop();
       if (!killed) return;
     }
     assert.fail('the export makes more requests than 16');
   });
-});
+}

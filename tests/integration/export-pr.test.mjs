@@ -224,6 +224,21 @@ test('refusals have a code and a sentence with the mend', async t => {
   holdsNoToken(host);
 });
 
+test('more files or bytes than conf.d allows are refused before any call; what is no text goes as it is', async t => {
+  const { github, ask } = await begin(t, { lines: 'max_files = 3\nmax_bytes = 20K' });
+  const files = count => Array.from({ length: count }, (_, i) => ({ path: `f${i}.txt`, content: 'x', encoding: 'utf-8' }));
+  for (const [more, sentence] of [[files(9), /more than 3 files; take out/], [[{ path: 'big.txt', content: 'x'.repeat(30_000), encoding: 'utf-8' }], /20480|20 K|bytes/]]) {
+    const job = await ask({ repro: { ...bootstrap, files: more }, files: true });
+    assert.deepEqual([job.errorCode, job.attempts], ['repro_too_large', 1], job.error);
+    assert.match(job.error, sentence);
+  }
+  assert.equal(github.requests.length, 0);
+  const odd = Buffer.from([0xff, 0xfe, 0, 0x80, 0x0a]);
+  const job = await ask({ repro: { ...bootstrap, files: [{ path: 'odd.bin', content: odd.toString('base64'), encoding: 'base64' }] }, files: true });
+  assert.equal(job.status, 'completed', job.error);
+  assert.deepEqual(github.files(NAME, 'bug-repro-20184')['odd.bin'].bytes, odd);
+});
+
 test('archived, empty, and nothing to change', async t => {
   assert.equal((await (await begin(t, { repositories: { [NAME]: { archived: true } } })).ask()).errorCode, 'repository_archived');
   assert.equal((await (await begin(t, { repositories: { [NAME]: { files: null } } })).ask()).errorCode, 'repository_empty');
@@ -304,6 +319,13 @@ describe('GitHub\'s published description', () => {
     await bad.text();
     assert.ok(violations().length > 0, prism.log.slice(-3000));
   });
+});
+
+test('a forge is found by its name, too', async t => {
+  const github = await startGitHub(t, { token: TOKEN, repositories: { [NAME]: {} } });
+  const host = await startHost(t, { plugins: ['export-pr'], conf: conf(github.api.replace('127.0.0.1', 'localhost')), env: { TEST_TOKEN: TOKEN } });
+  const job = await host.runJob({ task: 'pr', data: { repro: bootstrap, ...addressed } });
+  assert.equal(job.status, 'completed', job.error);
 });
 
 test('exportd run opens one, for both reproductions', async t => {
