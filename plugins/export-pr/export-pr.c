@@ -4,9 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Kept from job to job: a connection that stands saves its handshake, and that is most of a job's CPU. */
+struct state {
+    struct exportd_http_client *http;
+    struct exportd_job *job; /* the one that runs */
+};
+
 static int is_cancelled(void *context)
 {
-    return exportd_cancelled(context);
+    const struct state *state = context;
+    return state->job && exportd_cancelled(state->job);
 }
 
 static enum exportd_status fail(struct exportd_job *job, const struct exportd_kit_error *error)
@@ -33,12 +40,7 @@ static int open_pull(struct pull *pull, const json_t *data, struct remote *remot
                      struct exportd_kit_error *error)
 {
     struct exportd_job *job = pull->job;
-    const struct exportd_http_options options = {
-        .timeout_ms = exportd_option_integer(job, "request_timeout", 0),
-        .ca_file = exportd_option(job, "ca_file"),
-        .cancelled = is_cancelled,
-        .context = job,
-    };
+    const struct state *state = job->state;
     const char *repo_url = json_string_value(json_object_get(data, "repo_url"));
     if (!repo_url || !*repo_url) {
         error->code = "repo_url_missing";
@@ -48,9 +50,7 @@ static int open_pull(struct pull *pull, const json_t *data, struct remote *remot
     }
     if (remote_find(job, repo_url, remote, error) < 0)
         return -1;
-    pull->http = exportd_http_new(&options, error);
-    if (!pull->http)
-        return -1;
+    pull->http = state->http;
     return remote->kind == REMOTE_GITHUB ? github_open(pull, remote, outcome, error)
                                          : git_open(pull, remote, outcome, error);
 }
@@ -61,16 +61,47 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
     struct pull pull = {0};
     struct remote remote = {0};
     struct pull_outcome outcome = {0};
+    struct state *state = job->state;
+    state->job = job;
     int failed = pull_make(job, data, &pull, &error);
     if (!failed)
         failed = open_pull(&pull, data, &remote, &outcome, &error);
     if (!failed)
         *result = describe(&pull, &outcome, &remote);
-    exportd_http_free(pull.http);
+    state->job = NULL;
     pull_outcome_clear(&outcome);
     remote_clear(&remote);
     pull_clear(&pull);
     return failed ? fail(job, &error) : EXPORTD_OK;
+}
+
+static enum exportd_status init(struct exportd_job *self, void **out)
+{
+    struct exportd_kit_error error = {0};
+    struct state *state = calloc(1, sizeof *state);
+    if (!state)
+        return exportd_fail(self, "out_of_memory", 1, "not enough memory for export-pr");
+    const struct exportd_http_options options = {
+        .timeout_ms = exportd_option_integer(self, "request_timeout", 0),
+        .ca_file = exportd_option(self, "ca_file"),
+        .cancelled = is_cancelled,
+        .context = state,
+    };
+    state->http = exportd_http_new(&options, &error);
+    if (!state->http) {
+        free(state);
+        return fail(self, &error);
+    }
+    *out = state;
+    return EXPORTD_OK;
+}
+
+static void destroy(void *context)
+{
+    struct state *state = context;
+    if (state)
+        exportd_http_free(state->http);
+    free(state);
 }
 
 static const struct exportd_task tasks[] = {
@@ -163,4 +194,4 @@ static const char *const secrets[] = {
 
 EXPORTD_PLUGIN(.name = "export-pr", .version = "1.0.0", .summary = "Reproductions as pull requests", .licence = "MIT",
                .tasks = tasks, .options = options, .grants = EXPORTD_GRANT_NETWORK | EXPORTD_GRANT_CACHE,
-               .secrets = secrets)
+               .secrets = secrets, .init = init, .destroy = destroy)

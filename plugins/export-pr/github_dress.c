@@ -52,6 +52,17 @@ static int add_assignees(struct github *github, json_t *assignees)
     return add(github, "POST", below, json_pack("{s:O}", "assignees", assignees), "assignees");
 }
 
+/* Where the token may not write, GitHub drops them without a word. */
+static void note_dropped(struct github *github, const json_t *wanted, const json_t *there, const char *key,
+                         const char *what)
+{
+    json_t *names = lacking(wanted, there, key);
+    if (json_array_size(names) > 0)
+        forge_note(github->outcome, "GitHub did not set all of the %s: the token may not write to %s", what,
+                   github->repository);
+    json_decref(names);
+}
+
 /* Both by one call, where nothing is there yet that it would replace; one by one where GitHub refuses the two. */
 static int set_both(struct github *github, json_t *labels, json_t *assignees)
 {
@@ -59,18 +70,41 @@ static int set_both(struct github *github, json_t *labels, json_t *assignees)
     int status =
         github_call(github, "PATCH", json_pack("{s:O, s:O}", "labels", labels, "assignees", assignees), &answer,
                     "/repos/%s/issues/%lld", github->repository, (long long)github->outcome->number);
+    if (status == 200) {
+        note_dropped(github, labels, json_object_get(answer, "labels"), "name", "labels");
+        note_dropped(github, assignees, json_object_get(answer, "assignees"), "login", "assignees");
+    }
     json_decref(answer);
     if (status < 0 || status < 300)
         return status < 0 ? -1 : 0;
     return add_labels(github, labels) < 0 || add_assignees(github, assignees) < 0 ? -1 : 0;
 }
 
-static int ask_for_reviews(struct github *github, const json_t *request)
+/* Takes out those who have given their review: nobody is asked twice. */
+static int drop_reviewed(struct github *github, json_t *people)
+{
+    json_t *answer, *review;
+    size_t index;
+    int status = github_call(github, "GET", NULL, &answer, "/repos/%s/pulls/%lld/reviews?per_page=100",
+                             github->repository, (long long)github->outcome->number);
+    json_array_foreach(answer, index, review)
+    {
+        const char *login = github_text(json_object_get(review, "user"), "login");
+        for (size_t i = json_array_size(people); i-- > 0;)
+            if (strcasecmp(json_string_value(json_array_get(people, i)), login) == 0)
+                json_array_remove(people, i);
+    }
+    json_decref(answer);
+    return status < 0 ? -1 : 0;
+}
+
+static int ask_for_reviews(struct github *github, const json_t *request, bool is_new)
 {
     const struct pull *pull = github->pull;
     char below[64];
     json_t *people = lacking(pull->reviewers, json_object_get(request, "requested_reviewers"), "login");
     json_t *teams = lacking(pull->team_reviewers, json_object_get(request, "requested_teams"), "slug");
+    int reviewed = !is_new && json_array_size(people) > 0 ? drop_reviewed(github, people) : 0;
     json_t *body = json_object();
     if (json_array_size(people) > 0)
         json_object_set(body, "reviewers", people);
@@ -78,9 +112,9 @@ static int ask_for_reviews(struct github *github, const json_t *request)
         json_object_set(body, "team_reviewers", teams);
     json_decref(people);
     json_decref(teams);
-    if (json_object_size(body) == 0) {
+    if (reviewed < 0 || json_object_size(body) == 0) {
         json_decref(body);
-        return 0;
+        return reviewed;
     }
     snprintf(below, sizeof below, "pulls/%lld/requested_reviewers", (long long)github->outcome->number);
     return add(github, "POST", below, body, "reviewers");
@@ -102,5 +136,5 @@ int github_dress(struct github *github, const json_t *request, bool is_new)
         status = add_assignees(github, assignees);
     json_decref(labels);
     json_decref(assignees);
-    return status < 0 ? -1 : ask_for_reviews(github, request);
+    return status < 0 ? -1 : ask_for_reviews(github, request, is_new);
 }

@@ -31,18 +31,24 @@ static int list(struct github *github, const char *branch, const char *state, js
     return status;
 }
 
+/* Whether its body still has the comment that this export puts there. */
+static bool is_marked(const struct github *github, const json_t *request)
+{
+    char comment[300];
+    snprintf(comment, sizeof comment, PULL_MARK_BEGIN "%s" PULL_MARK_END, github->pull->mark);
+    return strstr(github_text(request, "body"), comment) != NULL;
+}
+
 int github_has_marked_pull(struct github *github, const char *branch)
 {
-    char mark[300];
     json_t *answer = NULL, *request;
     size_t index;
     int found = 0;
-    snprintf(mark, sizeof mark, PULL_MARK_BEGIN "%s" PULL_MARK_END, github->pull->mark);
     if (list(github, branch, "open", &answer) < 0)
         return -1;
     json_array_foreach(answer, index, request)
     {
-        found = found || strstr(github_text(request, "body"), mark);
+        found = found || is_marked(github, request);
     }
     json_decref(answer);
     return found;
@@ -77,16 +83,22 @@ static bool same_text(const char *there, const char *wanted)
     return true;
 }
 
-/* An open one: its words are brought up to date. */
+/* An open one: its words are brought up to date, unless somebody has taken them over. */
 static int update(struct github *github, const json_t *request)
 {
     const struct pull *pull = github->pull;
     json_t *answer = NULL;
     bool same = strcmp(github_text(request, "title"), pull->title) == 0 &&
                 same_text(github_text(request, "body"), pull->body);
-    if (take(github, request, same && github->state != GITHUB_BRANCH_MOVED ? "unchanged" : "updated") < 0)
+    bool rewritten = !is_marked(github, request);
+    bool changes = github->state == GITHUB_BRANCH_MOVED || (!same && !rewritten);
+    if (take(github, request, changes ? "updated" : "unchanged") < 0)
         return -1;
-    if (!same) {
+    if (github->state == GITHUB_BRANCH_FOREIGN)
+        forge_note(github->outcome, "somebody else has added commits to the branch %s", github->branch);
+    if (rewritten)
+        forge_note(github->outcome, "the pull request's text was rewritten by hand, and is left as it is");
+    else if (!same) {
         int status =
             github_call(github, "PATCH", json_pack("{s:s, s:s}", "title", pull->title, "body", pull->body), &answer,
                         "/repos/%s/pulls/%lld", github->repository, (long long)github->outcome->number);
@@ -133,6 +145,29 @@ static int nothing_to_change(struct github *github)
         github->base);
 }
 
+/* The base has the files already: the pull request of this export that brought them, where there was one. */
+static int find_done(struct github *github)
+{
+    json_t *answer = NULL, *request;
+    size_t index;
+    int result = 1;
+    if (list(github, github->branch, "all", &answer) < 0)
+        return -1;
+    json_array_foreach(answer, index, request)
+    {
+        if (result != 1 || !is_marked(github, request))
+            continue;
+        result = take(github, request, "unchanged");
+        snprintf(github->id, sizeof github->id, "%s", github_text(request, "head.sha"));
+        forge_note(github->outcome, "the branch %s has these files already: the pull request %s", github->base,
+                   *github_text(request, "merged_at")                   ? "was merged"
+                   : strcmp(github_text(request, "state"), "open") == 0 ? "is open still, and can be closed"
+                                                                        : "was closed");
+    }
+    json_decref(answer);
+    return result == 1 ? nothing_to_change(github) : result;
+}
+
 static int refuse_pull(struct github *github, int status, const json_t *answer)
 {
     char words[300];
@@ -140,6 +175,9 @@ static int refuse_pull(struct github *github, int status, const json_t *answer)
         return github_refused(github, status, answer, "open the pull request");
     if (github_says(answer, "No commits between"))
         return nothing_to_change(github);
+    if (github_says(answer, "head: invalid")) /* what was just created is not everywhere at once */
+        return github_fail(github, "branch_not_ready", 1,
+                           "GitHub doesn't see the new branch %s yet (422); the job tries again", github->branch);
     return github_fail(github, "request_refused", 0, "GitHub would not open the pull request (422): %s",
                        github_words(github, answer, words, sizeof words));
 }
@@ -171,7 +209,7 @@ static int create(struct github *github)
 int github_put_pull(struct github *github)
 {
     if (github->state == GITHUB_BRANCH_NONE)
-        return nothing_to_change(github);
+        return find_done(github);
     int status = github->state == GITHUB_BRANCH_NEW ? 1 : find(github);
     if (status == 1)
         status = create(github);

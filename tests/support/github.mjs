@@ -15,7 +15,7 @@ const require = createRequire(join(source, 'tests/package.json'));
 const used = ['/repos/{owner}/{repo}', '/repos/{owner}/{repo}/forks', '/repos/{owner}/{repo}/branches/{branch}', '/repos/{owner}/{repo}/git/ref/{ref}', '/repos/{owner}/{repo}/git/matching-refs/{ref}',
   '/repos/{owner}/{repo}/git/refs', '/repos/{owner}/{repo}/git/refs/{ref}', '/repos/{owner}/{repo}/git/blobs', '/repos/{owner}/{repo}/git/trees', '/repos/{owner}/{repo}/git/trees/{tree_sha}',
   '/repos/{owner}/{repo}/git/commits', '/repos/{owner}/{repo}/git/commits/{commit_sha}', '/repos/{owner}/{repo}/pulls', '/repos/{owner}/{repo}/pulls/{pull_number}',
-  '/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers', '/repos/{owner}/{repo}/issues/{issue_number}', '/repos/{owner}/{repo}/issues/{issue_number}/labels',
+  '/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers', '/repos/{owner}/{repo}/pulls/{pull_number}/reviews', '/repos/{owner}/{repo}/issues/{issue_number}', '/repos/{owner}/{repo}/issues/{issue_number}/labels',
   '/repos/{owner}/{repo}/issues/{issue_number}/assignees', '/user'];
 
 /** prism with GitHub's description before a server. Returns {url, violations}: what the requests broke. */
@@ -74,11 +74,24 @@ export class GitHub {
         this.before?.(seen, answer, finish, response) ?? finish();
       });
     });
+    this.connections = 0;
+    server.on('connection', () => { this.connections++; });
+    server.keepAliveTimeout = 60_000; // as GitHub's
     await new Promise(done => server.listen(0, '127.0.0.1', done));
     this.api = `http://127.0.0.1:${server.address().port}`;
+    /** Ends the connections that are open, as a service does that was idle for long. */
+    this.drop = async () => { server.closeAllConnections(); };
     this.close = () => new Promise(done => { server.close(done); server.closeAllConnections(); });
     afterwards(this.t, () => this.close());
     return this;
+  }
+
+  /** A further repository. */
+  add(name, options) {
+    const repository = new Repository(name, options);
+    this.repositories.set(name, repository);
+    if (repository.first) this.commit(name, repository.branch, repository.first, 'begin\n');
+    return repository;
   }
 
   /** What a branch holds: {path: {mode, bytes}}. */
@@ -271,6 +284,7 @@ export class GitHub {
       pull.teams.push(...body.team_reviewers ?? []);
       return { status: 201, body: this.showPull(repository, pull) };
     }
+    if (what === 'reviews') return { status: 200, body: (pull.reviews ?? []).map((login, id) => ({ id, user: { login }, state: 'APPROVED' })) };
     if (pull && method === 'PATCH') {
       Object.assign(pull, Object.fromEntries(['title', 'body', 'state'].filter(key => body[key] !== undefined).map(key => [key, body[key]])));
       return { status: 200, body: this.showPull(repository, pull) };
