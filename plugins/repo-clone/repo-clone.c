@@ -57,7 +57,7 @@ static int read_request(struct request *request, const json_t *data, struct expo
     const struct rules_limits limits = {
         .max_files = (uint64_t)exportd_option_integer(job, "max_files", 0),
         .max_bytes = (uint64_t)exportd_option_integer(job, "max_bytes", 0),
-        .max_file = (uint64_t)exportd_option_integer(job, "max_file", 0),
+        .max_file = (uint64_t)exportd_option_integer(job, "max_file_bytes", 0),
     };
     const char *url = given(data, "repo_url"), *subfolder = given(data, "subfolder");
     url = url ? url : given(data, "repoUrl");
@@ -238,7 +238,7 @@ static const struct exportd_option options[] = {
     {"max_fetch", EXPORTD_SIZE, "2G", "What one fetch, or one tarball, may receive", 0},
     {"max_files", EXPORTD_INTEGER, "200000", "Files, links and folders in one checkout", 0},
     {"max_bytes", EXPORTD_SIZE, "2G", "The files of one checkout together", 0},
-    {"max_file", EXPORTD_SIZE, "128M", "One file", 0},
+    {"max_file_bytes", EXPORTD_SIZE, "128M", "One file", 0},
     {"cache_size", EXPORTD_SIZE, "4G", "All mirrors together; those used least recently go", 0},
     {"connect_timeout", EXPORTD_DURATION, "15s", "For a connection to a server", 0},
     {"stall_timeout", EXPORTD_DURATION, "60s", "Without a byte from a server that is to answer", 0},

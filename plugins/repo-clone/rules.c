@@ -227,7 +227,7 @@ static int count(struct rules *rules, const char *path, enum rules_kind kind, ui
                          (unsigned long long)limits->max_files);
     if (size_bytes > limits->max_file)
         return fault_set(error, "repository_too_large", 0,
-                         "%s has %llu bytes, over the limit of %llu for one file; raise max_file in "
+                         "%s has %llu bytes, over the limit of %llu for one file; raise max_file_bytes in "
                          "[plugin repo-clone]",
                          exportd_bundle_quote(path, quoted, sizeof quoted), (unsigned long long)size_bytes,
                          (unsigned long long)limits->max_file);

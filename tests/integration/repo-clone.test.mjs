@@ -317,7 +317,7 @@ describe('a hostile repository', () => {
   };
   test('that would fill the disk is refused before the first file', { timeout: 120_000 }, async t => {
     const server = await startGit(t, { publicRead: true });
-    const host = await start(t, `${OPEN}max_files = 1000\nmax_bytes = 100M\nmax_file = 2M\n`);
+    const host = await start(t, `${OPEN}max_files = 1000\nmax_bytes = 100M\nmax_file_bytes = 2M\n`);
     let number = 0;
     for (const [what, build] of Object.entries(bombs)) {
       const job = await acquire(host, { repo_url: crafted(server, `bomb-${number++}`, build) });
