@@ -174,7 +174,7 @@ static const struct exportd_option options[] = {
     {"ca_file", EXPORTD_PATH, NULL, "Certificate authorities (PEM) instead of the system's", 0},
     {"branch", EXPORTD_STRING, "bug-repro-{{bug.id}}", "The branch, where a request names none: a template", 0},
     {"path", EXPORTD_STRING, NULL, "The test's path, where a request names none: a template", 0},
-    {"files_folder", EXPORTD_STRING, NULL, "Where the repro's own files go: a template", 0},
+    {"files_folder", EXPORTD_STRING, "tests/regressions/{{bug.id}}", "Where the repro's own files go: a template", 0},
     {"title", EXPORTD_STRING, "Add a regression test: {{title}}", "The title, where a request names none: a template",
      0},
     {"body_template", EXPORTD_PATH, NULL, "A file with the template of the body (unless given: the one built in)", 0},

@@ -89,9 +89,11 @@ describe('a plain Git remote', () => {
     const job = await ask(host, { repo_url: addressOf(server, 'one'), repro: rich, files: true });
     assert.equal(job.status, 'completed', job.error);
     const tree = git(server.path('one'), '-c', 'core.quotepath=off', 'ls-tree', '-r', job.result.branch_name);
-    assert.match(tree, /100644 blob \w+\tデータ\/画像 🔎.bin/);
-    assert.match(tree, /100755 blob \w+\tscripts\/run.sh/);
-    const raw = execFileSync('git', ['-c', 'safe.directory=*', 'cat-file', 'blob', `${job.result.branch_name}:データ/画像 🔎.bin`], { cwd: server.path('one'), env: { ...process.env, HOME: '/nonexistent', GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'safe.directory', GIT_CONFIG_VALUE_0: '*' } });
+    assert.match(tree, /100644 blob \w+\ttests\/regressions\/4711\/データ\/画像 🔎.bin/);
+    assert.match(tree, /100755 blob \w+\ttests\/regressions\/4711\/scripts\/run.sh/);
+    assert.equal(job.result.test_path, 'tests/regressions/4711/tests/regressions/4711.spec.js');
+    assert.ok(changes(server, 'one', 'main', job.result.branch_name).every(([, path]) => path.replace(/^"/, '').startsWith('tests/regressions/4711/')), 'the repository\'s own package.json stays');
+    const raw = execFileSync('git', ['-c', 'safe.directory=*', 'cat-file', 'blob', `${job.result.branch_name}:tests/regressions/4711/データ/画像 🔎.bin`], { cwd: server.path('one'), env: { ...process.env, HOME: '/nonexistent', GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'safe.directory', GIT_CONFIG_VALUE_0: '*' } });
     assert.deepEqual([...raw], [0, 1, 2, 255, 254]);
     assert.match(git(server.path('one'), 'log', '-1', '--format=%B', job.result.branch_name), /古い検索結果が新しい結果を上書きする/);
   });

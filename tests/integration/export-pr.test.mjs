@@ -141,7 +141,7 @@ for (const [what, options, data] of [['in the repository', {}, { labels: ['bug']
       assert.equal(head.branches.get('bug-repro-20184'), job.result.commit);
       assert.equal(github.ahead(head.name, 'main', 'bug-repro-20184'), 1);
       if (data.labels) assert.deepEqual([repository.pulls[0].labels, repository.pulls[0].assignees, repository.pulls[0].reviewers], [['bug'], ['ben'], ['anna']], `killed at call ${stop}`);
-      if (data.files) assert.deepEqual([...github.files(NAME, 'bug-repro-20184')['data.bin'].bytes], [0, 255, 128, 255]);
+      if (data.files) assert.deepEqual([...github.files(NAME, 'bug-repro-20184')['tests/regressions/20184/data.bin'].bytes], [0, 255, 128, 255]);
       await host.stop();
     }
     assert.ok(last > 6, `the export made ${last - 1} calls`);
@@ -236,7 +236,7 @@ test('more files or bytes than conf.d allows are refused before any call; what i
   const odd = Buffer.from([0xff, 0xfe, 0, 0x80, 0x0a]);
   const job = await ask({ repro: { ...bootstrap, files: [{ path: 'odd.bin', content: odd.toString('base64'), encoding: 'base64' }] }, files: true });
   assert.equal(job.status, 'completed', job.error);
-  assert.deepEqual(github.files(NAME, 'bug-repro-20184')['odd.bin'].bytes, odd);
+  assert.deepEqual(github.files(NAME, 'bug-repro-20184')['tests/regressions/20184/odd.bin'].bytes, odd);
 });
 
 test('archived, empty, and nothing to change', async t => {
