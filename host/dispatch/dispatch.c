@@ -294,10 +294,19 @@ static void refill(struct lane *lane)
     }
 }
 
+/* The first that need not wait for room at a later step. */
+static struct active *next_to_start(const struct lane *lane)
+{
+    struct active *active = lane->first;
+    while (active && dispatch_pipeline_must_wait(active))
+        active = active->next;
+    return active;
+}
+
 void dispatch_pump(struct lane *lane)
 {
-    while (lane->first && is_open(lane) && slots(lane) > 0 && !bucket_is_behind(lane->dispatch)) {
-        struct active *active = lane->first;
+    struct active *active;
+    while ((active = next_to_start(lane)) && is_open(lane) && slots(lane) > 0 && !bucket_is_behind(lane->dispatch)) {
         dispatch_unqueue(active);
         if (!refuse_to_start(active) && !load_repro_first(active))
             start_in_worker(active);

@@ -217,7 +217,7 @@ static void finish(struct active *active, enum store_finish_kind kind, char *res
         op->finish.attempts = active->job->attempts > 0 ? active->job->attempts - 1 : 0;
     else
         op->finish.delivery = make_deliveries(active, op, error);
-    if (active->pipeline && kind != STORE_FINISH_AGAIN && kind != STORE_FINISH_RELEASE)
+    if (active->route->steps && kind != STORE_FINISH_AGAIN && kind != STORE_FINISH_RELEASE)
         dispatch_pipeline_end(active);
     active->state = ACTIVE_FINISHING;
     dispatch->pending_ops++;
@@ -273,9 +273,19 @@ void dispatch_finish_outcome(struct active *active, const struct worker_outcome 
 {
     struct worker_outcome whole = *outcome;
     char *result = NULL;
-    if (active->pipeline && outcome->status == EXPORTD_OK) {
-        if (dispatch_pipeline_advance(active, outcome))
-            return;
+    if (active->pipeline && active->lost) {
+        if (outcome->folder)
+            dispatch_collect(active->lane->dispatch, NULL, outcome);
+        dispatch_drop(active); /* no further step: another host runs the job */
+        return;
+    }
+    int advanced = 0;
+    if (active->pipeline && outcome->status == EXPORTD_OK &&
+        (advanced = dispatch_pipeline_advance(active, outcome, &whole.error)) > 0)
+        return;
+    if (advanced < 0) {
+        whole.status = EXPORTD_RETRY;
+    } else if (active->pipeline && outcome->status == EXPORTD_OK) {
         whole.result = result = dispatch_pipeline_result(active, &whole.artifacts);
         whole.result_length = strlen(result);
     } else if (active->pipeline) {

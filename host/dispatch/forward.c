@@ -104,7 +104,7 @@ static void on_answered(void *client, int status, const json_t *body, const char
     struct dispatch *dispatch = handover->dispatch;
     struct active *active = dispatch_find_lease(dispatch, handover->lease);
     const char *detail = json_string_value(json_object_get(body, "detail"));
-    bool good = status >= 200 && status < 300;
+    bool good = status >= 200 && status < 300 && json_is_string(json_object_get(body, "status"));
     char why[600];
     if (is_there(active) && !dispatch->closing && good && is_over(body) && ask_again(handover, active, body))
         return;
@@ -246,6 +246,10 @@ void dispatch_call_back(struct dispatch *dispatch, const char *job_id, json_t *b
                         void *client)
 {
     struct active *active = dispatch_find_id(dispatch, job_id);
+    if (is_over(body) && active && active->lane->forwards && active->state == ACTIVE_FINISHING) {
+        answer(client, DISPATCH_CALLBACK_LATER); /* what is being written may be that it goes back to the store */
+        return;
+    }
     if (!is_over(body) || (active && !is_there(active))) {
         answer(client, DISPATCH_CALLBACK_TAKEN); /* it runs here by now, or is just about to end */
         return;

@@ -123,8 +123,10 @@ const char *dispatch_step_name(const struct active *active);                  /*
 double dispatch_whole_fraction(const struct active *active, double fraction); /* of a step's progress, the job's */
 /* Fills the route, the data and the workspace of the current step (free *workspace after the call that starts it). */
 int dispatch_pipeline_job(struct active *active, struct worker_job *job, char **workspace, struct error *error);
-/* A step was done. Returns true where the next one is queued; false: it was the last. */
-bool dispatch_pipeline_advance(struct active *active, const struct worker_outcome *outcome);
+/* A step was done. Returns 1 where the next one is queued, 0 where it was the last, -1 with error set (retryable). */
+int dispatch_pipeline_advance(struct active *active, const struct worker_outcome *outcome, struct error *error);
+/* Its first step is not to begin yet: a later one has enough to do. */
+bool dispatch_pipeline_must_wait(const struct active *active);
 /* Keeps what there is for the next attempt. folder: the workspace, or NULL. Returns whether it was taken away. */
 bool dispatch_pipeline_keep(struct active *active, const char *folder);
 /* After the last step: the result (free it), and the artifacts of all steps (borrowed). */

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define WAITING_MAX 16 /* jobs that wait before a later step, each with its workspace, until no more begin */
+
 struct pipeline_run {
     size_t step;
     json_t *results;   /* of the steps that are done: [{"step", "durationMs", "result"}] */
@@ -47,15 +49,51 @@ static void begin_again(struct pipeline_run *run)
     json_array_clear(run->artifacts);
 }
 
-/* What an earlier attempt left, where it is of these steps and whole. */
-static void read_state(struct pipeline_run *run, const struct route *route)
+struct removal {
+    uv_work_t request;
+    char *folder;
+};
+
+static void remove_folder(uv_work_t *request)
 {
+    tree_remove(((struct removal *)request->data)->folder);
+}
+
+static void on_removed(uv_work_t *request, int status)
+{
+    struct removal *removal = request->data;
+    (void)status;
+    free(removal->folder);
+    free(removal);
+}
+
+/* Out of the way at once, so that another attempt finds nothing of it, and away on a thread. */
+static void throw_away(struct dispatch *dispatch, const char *folder)
+{
+    char *aside = memory_format("%s/pruned-pipeline-%llu", dispatch->options.work_folder,
+                                (unsigned long long)++dispatch->pruned);
+    struct removal *removal = memory_zeroed(1, sizeof *removal);
+    removal->folder = aside;
+    removal->request.data = removal;
+    bool moved = rename(folder, aside) == 0;
+    if (!moved || uv_queue_work(dispatch->options.loop, &removal->request, remove_folder, on_removed) != 0) {
+        tree_remove(moved ? aside : folder);
+        on_removed(&removal->request, 0);
+    }
+}
+
+/* What an earlier attempt left, where it is of these steps and whole. */
+static void read_state(struct active *active)
+{
+    struct pipeline_run *run = active->pipeline;
+    const struct route *route = active->route;
     char *path = state_path(run, "state.json"), *workspace = state_path(run, "workspace");
     json_t *state = json_load_file(path, 0, NULL), *names = names_of_steps(route);
     size_t step = (size_t)json_integer_value(json_object_get(state, "step"));
     bool has_workspace = json_is_true(json_object_get(state, "workspace"));
     json_t *results = json_object_get(state, "results"), *artifacts = json_object_get(state, "artifacts");
-    if (state && json_equal(json_object_get(state, "steps"), names) && step < route->step_count &&
+    bool same_job = json_integer_value(json_object_get(state, "sequence")) == active->job->sequence;
+    if (state && same_job && json_equal(json_object_get(state, "steps"), names) && step < route->step_count &&
         json_array_size(results) == step && json_is_array(artifacts) &&
         has_workspace == (access(workspace, F_OK) == 0)) {
         run->step = step;
@@ -63,7 +101,7 @@ static void read_state(struct pipeline_run *run, const struct route *route)
         json_array_extend(run->results, results);
         json_array_extend(run->artifacts, artifacts);
     } else if (state || access(run->folder, F_OK) == 0) {
-        tree_remove(run->folder);
+        throw_away(active->lane->dispatch, run->folder);
     }
     json_decref(state);
     json_decref(names);
@@ -75,9 +113,9 @@ static void write_state(const struct active *active)
 {
     const struct pipeline_run *run = active->pipeline;
     char *path = state_path(run, "state.json"), *fresh = state_path(run, "state.json.new");
-    json_t *state =
-        json_pack("{s:o, s:I, s:b, s:O, s:O}", "steps", names_of_steps(active->route), "step", (json_int_t)run->step,
-                  "workspace", (int)run->has_workspace, "results", run->results, "artifacts", run->artifacts);
+    json_t *state = json_pack("{s:I, s:o, s:I, s:b, s:O, s:O}", "sequence", (json_int_t)active->job->sequence,
+                              "steps", names_of_steps(active->route), "step", (json_int_t)run->step, "workspace",
+                              (int)run->has_workspace, "results", run->results, "artifacts", run->artifacts);
     mkdir(run->folder, 0700);
     if (json_dump_file(state, fresh, JSON_COMPACT) != 0 || rename(fresh, path) != 0)
         log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id,
@@ -103,7 +141,7 @@ void dispatch_pipeline_open(struct active *active)
     run->artifacts = json_array();
     run->folder = artifact_folder(dispatch->options.pipeline_folder, active->job->id);
     active->pipeline = run;
-    read_state(run, active->route);
+    read_state(active);
     active->lane = lane_of(dispatch, active->route->steps[run->step]);
 }
 
@@ -186,18 +224,33 @@ static void note_step(struct active *active, const struct worker_outcome *outcom
     pipeline_add_artifacts(run->artifacts, dispatch_step_name(active), outcome->artifacts);
 }
 
-bool dispatch_pipeline_advance(struct active *active, const struct worker_outcome *outcome)
+int dispatch_pipeline_advance(struct active *active, const struct worker_outcome *outcome, struct error *error)
 {
     struct pipeline_run *run = active->pipeline;
     note_step(active, outcome);
     if (run->step + 1 == active->route->step_count)
-        return false;
+        return 0;
     run->step++;
     keep_workspace(active, outcome->folder);
+    if (outcome->folder && !run->has_workspace) {
+        begin_again(run);
+        return error_set(error, "workspace_failed", true, "its workspace could not be kept for the next step");
+    }
     write_state(active);
     active->lane = lane_of(active->lane->dispatch, active->route->steps[run->step]);
     dispatch_enter(active);
-    return true;
+    return 1;
+}
+
+bool dispatch_pipeline_must_wait(const struct active *active)
+{
+    const struct pipeline_run *run = active->pipeline;
+    for (size_t i = 1; run && run->step == 0 && i < active->route->step_count; i++) {
+        const struct lane *lane = lane_of(active->lane->dispatch, active->route->steps[i]);
+        if (lane != active->lane && lane->queued >= WAITING_MAX)
+            return true;
+    }
+    return false;
 }
 
 char *dispatch_pipeline_result(const struct active *active, json_t **artifacts)
@@ -215,31 +268,11 @@ void dispatch_pipeline_explain(const struct active *active, struct error *error)
                  dispatch_step_name(active));
 }
 
-struct removal {
-    uv_work_t request;
-    char *folder;
-};
-
-static void remove_folder(uv_work_t *request)
-{
-    tree_remove(((struct removal *)request->data)->folder);
-}
-
-static void on_removed(uv_work_t *request, int status)
-{
-    struct removal *removal = request->data;
-    (void)status;
-    free(removal->folder);
-    free(removal);
-}
-
 void dispatch_pipeline_end(struct active *active)
 {
-    struct removal *removal = memory_zeroed(1, sizeof *removal);
-    removal->folder = memory_text(active->pipeline->folder);
-    removal->request.data = removal;
-    if (uv_queue_work(active->lane->dispatch->options.loop, &removal->request, remove_folder, on_removed) != 0) {
-        remove_folder(&removal->request);
-        on_removed(&removal->request, 0);
-    }
+    struct dispatch *dispatch = active->lane->dispatch;
+    char *folder = artifact_folder(dispatch->options.pipeline_folder, active->job->id);
+    if (access(folder, F_OK) == 0)
+        throw_away(dispatch, folder);
+    free(folder);
 }

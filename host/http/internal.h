@@ -90,6 +90,7 @@ void handle_artifact(struct http_request *request);
 void handle_deliveries(struct http_request *request);
 void handle_delivery_retry(struct http_request *request);
 void handle_upstream(struct http_request *request);
+void upstream_check_headers(struct http_request *request); /* refuses what can't be a callback, before its body */
 void handle_plugins(struct http_request *request);
 void handle_health(struct http_request *request);
 void handle_ready(struct http_request *request);

@@ -152,6 +152,7 @@ static void find_handler(struct http_request *request)
     bool is_head = strcmp(request->method, "HEAD") == 0;
     if (is_upstreams(request)) {
         request->handler = handle_upstream; /* whose signature stands for a token */
+        upstream_check_headers(request);
         return;
     }
     for (size_t i = 0; i < ROUTE_COUNT; i++) {

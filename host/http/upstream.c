@@ -25,6 +25,21 @@ static void on_taken(void *client, enum dispatch_callback_outcome outcome)
     }
 }
 
+static void refuse(struct http_request *request)
+{
+    reply_problem(
+        request, 401, "signature_invalid",
+        "the callback isn't signed with the secret of [upstream] secret, or its time is off by more than five "
+        "minutes");
+}
+
+void upstream_check_headers(struct http_request *request)
+{
+    if (!upstream_is_timely(header(request, "webhook-timestamp")) || !header(request, "webhook-id") ||
+        !header(request, "webhook-signature"))
+        refuse(request);
+}
+
 void handle_upstream(struct http_request *request)
 {
     const struct http_context *context = &request->server->context;

@@ -196,6 +196,27 @@ static bool has_name(const json_t *artifacts, const char *name)
     return false;
 }
 
+/* The file is the later step's now. */
+static void drop_path(json_t *artifacts, const char *path)
+{
+    for (size_t i = json_array_size(artifacts); i-- > 0;)
+        if (strcmp(json_string_value(json_object_get(json_array_get(artifacts, i), "path")), path) == 0)
+            json_array_remove(artifacts, i);
+}
+
+/* A new string: the name, with the step's before it, and a number before that, until nobody has it. */
+static char *free_name(const json_t *artifacts, const char *step, const char *name)
+{
+    char *candidate = memory_text(name);
+    for (int number = 1; has_name(artifacts, candidate); number++) {
+        free(candidate);
+        candidate = number > 1 ? memory_format("%s-%d-%s", step, number, name) : memory_format("%s-%s", step, name);
+        for (char *at = candidate; *at; at++)
+            *at = *at == '/' ? '-' : *at;
+    }
+    return candidate;
+}
+
 void pipeline_add_artifacts(json_t *all, const char *step, const json_t *artifacts)
 {
     size_t index;
@@ -203,14 +224,10 @@ void pipeline_add_artifacts(json_t *all, const char *step, const json_t *artifac
     json_array_foreach(artifacts, index, entry)
     {
         json_t *copy = json_deep_copy(entry);
-        const char *name = json_string_value(json_object_get(entry, "name"));
-        if (has_name(all, name)) {
-            char *longer = memory_format("%s-%s", step, name);
-            for (char *at = longer; *at; at++)
-                *at = *at == '/' ? '-' : *at;
-            json_object_set_new(copy, "name", json_string(longer));
-            free(longer);
-        }
+        drop_path(all, json_string_value(json_object_get(entry, "path")));
+        char *name = free_name(all, step, json_string_value(json_object_get(entry, "name")));
+        json_object_set_new(copy, "name", json_string(name));
         json_array_append_new(all, copy);
+        free(name);
     }
 }

@@ -217,15 +217,20 @@ const char *upstream_warning(const struct config *config)
            "asked for again; set [upstream] secret to the other host's [webhook] secret";
 }
 
+bool upstream_is_timely(const char *timestamp)
+{
+    char *end = NULL;
+    int64_t age_s = timestamp ? clock_now_ms() / 1000 - strtoll(timestamp, &end, 10) : 0;
+    return end && !*end && end != timestamp && age_s <= TOLERANCE_S && age_s >= -TOLERANCE_S;
+}
+
 bool upstream_signed(const struct config *config, const char *id, const char *timestamp, const char *signatures,
                      const char *body, size_t length)
 {
     const char *secret = config->upstream.secret[0] ? config->upstream.secret : config->webhook.secret;
-    char wanted[SIGNATURE_TEXT_MAX], *end = NULL;
-    int64_t sent_s = timestamp ? strtoll(timestamp, &end, 10) : 0;
-    int64_t age_s = clock_now_ms() / 1000 - sent_s;
-    if (!id || !signatures || !end || *end || end == timestamp || age_s > TOLERANCE_S || age_s < -TOLERANCE_S ||
-        !secret[0] || signature_make(secret, id, sent_s, body, length, wanted) != 0)
+    char wanted[SIGNATURE_TEXT_MAX];
+    if (!id || !signatures || !upstream_is_timely(timestamp) || !secret[0] ||
+        signature_make(secret, id, strtoll(timestamp, NULL, 10), body, length, wanted) != 0)
         return false;
     size_t wanted_length = strlen(wanted);
     for (const char *at = signatures; *at;) {

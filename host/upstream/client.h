@@ -43,6 +43,9 @@ const char *upstream_warning(const struct config *config);
 bool upstream_signed(const struct config *config, const char *id, const char *timestamp, const char *signatures,
                      const char *body, size_t length);
 
+/* Whether a webhook-timestamp (or NULL) is within five minutes of now. */
+bool upstream_is_timely(const char *timestamp);
+
 /* For `exportd check`: asks it whether it lives. Blocking. Returns 0, or -1 with error set. */
 int upstream_check(const struct config *config, struct error *error);
 

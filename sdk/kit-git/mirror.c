@@ -17,6 +17,7 @@
 
 #define WAIT_MS 60000
 #define POLL_MS 50
+#define FETCH_BYTES ((uint64_t)2 << 30) /* as git.h says */
 #define CACHE_BYTES ((uint64_t)4 << 30)
 #define PACKS_MAX 100 /* each fetch may add one; a mirror of more is slow, and fetched anew */
 #define MIRRORS_MAX 4096
@@ -194,6 +195,18 @@ struct exportd_git_mirror *exportd_git_look(const struct exportd_git_options *op
     return new_mirror(options, url, error);
 }
 
+/* Until it is closed a new mirror counts with all that it may fetch: its worker may be killed in the middle. */
+static void expect_the_worst(const struct exportd_git_mirror *mirror)
+{
+    char text[32];
+    struct stat status;
+    uint64_t bytes = mirror->options.max_bytes > 0 ? mirror->options.max_bytes : FETCH_BYTES;
+    int length = snprintf(text, sizeof text, "%llu\n", (unsigned long long)bytes);
+    if (fstat(mirror->lock_fd, &status) == 0 && status.st_size == 0 &&
+        pwrite(mirror->lock_fd, text, (size_t)length, 0) != length)
+        return; /* a full disk: what follows says so */
+}
+
 struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *options, const char *url,
                                             struct exportd_kit_error *error)
 {
@@ -206,6 +219,8 @@ struct exportd_git_mirror *exportd_git_open(const struct exportd_git_options *op
     }
     if (mirror->lock_path && wait_for_lock(mirror, error) != 0)
         return exportd_git_close(mirror);
+    if (mirror->lock_fd >= 0)
+        expect_the_worst(mirror);
     walk(mirror->folder, remove_left_over, NULL);
     if (git_repository_open_bare(&mirror->repository, mirror->folder) != 0 && git_kit_renew(mirror, error) != 0)
         return exportd_git_close(mirror);

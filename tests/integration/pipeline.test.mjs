@@ -84,6 +84,38 @@ test('a failure names the step, and nothing is left', async t => {
   await gone(host);
 });
 
+test('a failed one that is retried begins anew, at once or later', async t => {
+  const host = await startHost(t, { plugins, conf });
+  await host.runJob({ jobId: 'r', task: 'trip', data: { line: 'x', 'walker-one': { refuse: true } } });
+  for (let i = 2; i <= 12; i++) {
+    assert.equal((await host.request('POST', '/jobs/r/retry')).status, 202);
+    await until(async () => ran(host, 'walker-one') === i && (await host.get('/jobs/r')).json.status === 'failed', `try ${i}`);
+    assert.equal(ran(host, 'stepper-one'), i);
+  }
+  await gone(host);
+});
+
+test('one file that several steps hand over is one artifact, as the last of them left it', async t => {
+  const host = await startHost(t, { plugins, conf: { ...conf, 'more.conf': '[pipeline thrice]\nsteps = stepper-one, stepper-one, walker-one, stepper-one\n' } });
+  const job = await host.runJob({ task: 'thrice', data: { line: 'x', artifact: 'n.txt' } });
+  assert.equal(job.status, 'completed', job.error);
+  const texts = new Map(await Promise.all(job.result.artifacts.map(async ({ name, url }) => [name, await (await fetch(url)).text()])));
+  assert.equal(texts.size, 2);
+  assert.deepEqual([...texts.values()].sort((a, b) => a.length - b.length).map(text => text.trim().split('\n').length), [3, 4]);
+});
+
+test('a slow step holds the first one back: no more than some wait between them', async t => {
+  const host = await startHost(t, { plugins, conf: { ...conf, 'w.conf': '[plugin walker]\nworkers = 1\n' } });
+  for (let i = 0; i < 60; i++) await host.process_({ jobId: `b${i}`, task: 'trip', data: { 'walker-one': { wait_ms: 40 } } });
+  let most = 0;
+  await until(async () => {
+    most = Math.max(most, kept(host).length);
+    return (await host.metric('exportd_jobs_finished_total{route="trip",state="completed"}')) === 60;
+  }, 'the end');
+  assert.ok(most > 2 && most < 30, `${most} waited`);
+  assert.equal((await host.runJob({ task: 'stepper-one' })).status, 'completed');
+});
+
 test('progress goes over all steps', async t => {
   const host = await startHost(t, { plugins, conf });
   const { json: { jobId } } = await host.process_({ task: 'trip', data: { 'walker-one': { wait_ms: 600 } } });

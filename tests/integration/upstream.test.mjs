@@ -70,6 +70,11 @@ test('what the other host refuses, or where there is none, runs here', async t =
   assert.equal((await gone.runJob({ task: 'stepper-one', data: { line: 'x' } })).result.notes, 'stepper-one x\n');
   assert.match(gone.log, /runs here: the upstream can't be reached/);
   assert.equal(await gone.metric('exportd_upstream_refused_total'), 1);
+  const page = http.createServer((request, response) => { request.resume(); response.end('<h1>Welcome</h1>'); });
+  await new Promise(done => page.listen(0, '127.0.0.1', done));
+  afterwards(t, () => { page.close(); page.closeAllConnections(); });
+  const misled = await startFront(t, `http://127.0.0.1:${page.address().port}`, { plugins: ['stepper'] });
+  assert.equal((await misled.runJob({ task: 'stepper-one', data: { line: 'x' } })).result.notes, 'stepper-one x\n');
   const none = await startFront(t, undefined, { plugins: ['stepper'] });
   assert.equal((await none.runJob({ task: 'stepper-one', data: { line: 'x' } })).status, 'completed');
   assert.doesNotMatch(none.log, /upstream/);
