@@ -75,6 +75,11 @@ test('what the other host refuses, or where there is none, runs here', async t =
   afterwards(t, () => { page.close(); page.closeAllConnections(); });
   const misled = await startFront(t, `http://127.0.0.1:${page.address().port}`, { plugins: ['stepper'] });
   assert.equal((await misled.runJob({ task: 'stepper-one', data: { line: 'x' } })).result.notes, 'stepper-one x\n');
+  const mute = http.createServer(request => request.resume());
+  await new Promise(done => mute.listen(0, '127.0.0.1', done));
+  afterwards(t, () => { mute.close(); mute.closeAllConnections(); });
+  const waiting = await startFront(t, `http://127.0.0.1:${mute.address().port}`, { plugins: ['stepper'], lines: 'timeout = 300ms\n' });
+  assert.equal((await waiting.runJob({ task: 'stepper-one', data: { line: 'x' } })).result.notes, 'stepper-one x\n');
   const none = await startFront(t, undefined, { plugins: ['stepper'] });
   assert.equal((await none.runJob({ task: 'stepper-one', data: { line: 'x' } })).status, 'completed');
   assert.doesNotMatch(none.log, /upstream/);
