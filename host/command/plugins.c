@@ -18,9 +18,10 @@ static char *routes_text(const struct catalog *catalog, const struct plugin *plu
 {
     char *text = memory_text("");
     for (size_t i = 0; i < catalog->route_count; i++) {
-        if (catalog->routes[i]->plugin != plugin || catalog->routes[i]->steps)
+        const struct route *route = catalog->routes[i];
+        if (catalog_owner(route) != plugin || (route->steps && !route->implied))
             continue;
-        char *longer = memory_format("%s%s%s", text, *text ? ", " : "", catalog->routes[i]->name);
+        char *longer = memory_format("%s%s%s", text, *text ? ", " : "", route->name);
         free(text);
         text = longer;
     }
@@ -60,9 +61,10 @@ static void print_pipelines(const struct catalog *catalog)
             steps = longer;
         }
         const char *cells[] = {route->name, steps, route->summary};
-        if (route->steps)
+        bool shown = route->steps && !route->implied;
+        if (shown)
             table_add(table, cells);
-        count += route->steps != NULL;
+        count += shown;
         free(steps);
     }
     if (count > 0) {

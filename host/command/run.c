@@ -201,8 +201,10 @@ static void take_step(struct run *run, const struct worker_outcome *outcome)
                                                   "result", run->result));
     pipeline_add_artifacts(run->artifacts, run->current->name, outcome->artifacts);
     if (last) {
-        json_decref(run->result);
-        run->result = json_pack("{s:O}", "steps", run->results);
+        if (!run->route->implied) {
+            json_decref(run->result);
+            run->result = json_pack("{s:O}", "steps", run->results);
+        }
         if (json_array_size(run->artifacts) > 0 && outcome->folder)
             take_artifacts(run, outcome->folder, run->artifacts);
         return;

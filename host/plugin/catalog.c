@@ -252,6 +252,7 @@ struct catalog *catalog_load(const struct config *config, const char *only_file,
     free(paths);
     if (!only_file) {
         pipeline_add_routes(catalog, problems);
+        pipeline_imply(catalog);
         forward_add_routes(catalog);
     }
     if (catalog->route_count > 1)
@@ -265,11 +266,14 @@ void catalog_free(struct catalog *catalog)
         return;
     for (size_t i = 0; i < catalog->route_count; i++)
         manifest_free_route(catalog->routes[i]);
+    for (size_t i = 0; i < catalog->inner_count; i++)
+        manifest_free_route(catalog->inner[i]);
     for (size_t i = 0; i < catalog->plugin_count; i++)
         manifest_free_plugin(catalog->plugins[i]);
     for (size_t i = 0; i < catalog->failure_count; i++)
         free(catalog->failures[i].path);
     free(catalog->routes);
+    free(catalog->inner);
     free(catalog->plugins);
     free(catalog->failures);
     manifest_free_plugin(catalog->upstream);
@@ -340,6 +344,11 @@ const struct route *catalog_route(const struct catalog *catalog, const char *tas
         error_set(error, "route_unknown", false, "no plugin offers the task \"%.64s\"; the routes are: %s", task,
                   known);
     return NULL;
+}
+
+const struct plugin *catalog_owner(const struct route *route)
+{
+    return route->implied ? route->steps[route->step_count - 1]->plugin : route->plugin;
 }
 
 const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name)

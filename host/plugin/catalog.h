@@ -38,6 +38,8 @@ struct route {
     struct plugin *plugin;      /* of a pipeline: of its first step */
     const struct route **steps; /* of a pipeline; NULL: it is none */
     size_t step_count;
+    bool implied; /* a pipeline that no one wrote: the last step's plugin wants the others first (.after) */
+    char *after;  /* of a plugin's route: the one that has to come first; or NULL */
     bool forward; /* to the host of [upstream], if it can be reached */
 };
 
@@ -52,6 +54,8 @@ struct catalog {
     size_t plugin_count;
     struct route **routes; /* by name */
     size_t route_count;
+    struct route **inner; /* those that stand behind an implied pipeline of their name */
+    size_t inner_count;
     struct catalog_failure *failures;
     size_t failure_count;
     struct plugin *upstream; /* stands for another host, see forward.h; or NULL */
@@ -80,6 +84,9 @@ const struct route *catalog_route(const struct catalog *catalog, const char *tas
 /* All that the catalog knows, as a new object: {"plugins": [...], "pipelines": [...], "failures": [{"file", "code",
  * "error"}]}. */
 json_t *catalog_to_json(const struct catalog *catalog);
+
+/* The plugin that offers a route: of an implied pipeline the last step's. */
+const struct plugin *catalog_owner(const struct route *route);
 
 const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name);
 

@@ -5,10 +5,11 @@ static json_t *routes_of(const struct catalog *catalog, const struct plugin *plu
     json_t *routes = json_array();
     for (size_t i = 0; i < catalog->route_count; i++) {
         const struct route *route = catalog->routes[i];
-        if (route->plugin == plugin && !route->steps)
-            json_array_append_new(routes,
-                                  json_pack("{s:s, s:s, s:b, s:O}", "route", route->name, "summary", route->summary,
-                                            "needsRepro", (int)route->needs_repro, "options", route->schema));
+        const char *after = route->implied ? route->steps[0]->name : NULL;
+        if (catalog_owner(route) == plugin && (!route->steps || route->implied))
+            json_array_append_new(routes, json_pack("{s:s, s:s, s:s*, s:b, s:O}", "route", route->name, "summary",
+                                                    route->summary, "after", after, "needsRepro",
+                                                    (int)route->needs_repro, "options", route->schema));
     }
     return routes;
 }
@@ -21,7 +22,7 @@ static json_t *pipelines_of(const struct catalog *catalog)
         json_t *steps = json_array();
         for (size_t j = 0; j < route->step_count; j++)
             json_array_append_new(steps, json_string(route->steps[j]->name));
-        if (route->steps)
+        if (route->steps && !route->implied)
             json_array_append_new(pipelines, json_pack("{s:s, s:s, s:O, s:b, s:O}", "route", route->name, "summary",
                                                        route->summary, "steps", steps, "needsRepro",
                                                        (int)route->needs_repro, "options", route->schema));

@@ -34,6 +34,7 @@ void manifest_free_route(struct route *route)
     free(route->option);
     free(route->value);
     free(route->summary);
+    free(route->after);
     json_decref(route->schema);
     free(route->steps);
     free(route);
@@ -93,6 +94,7 @@ static struct route *make_route(struct plugin *plugin, const json_t *task, struc
     const char *type = text_of(task, "task");
     const char *option = text_of(task, "option");
     const char *value = text_of(task, "value");
+    const char *after = text_of(task, "after");
     if (!is_name(type) || (option && !is_name(option)) || (value && !is_name(value)) || !option != !value) {
         error_set(
             error, "plugin_invalid", false,
@@ -110,6 +112,7 @@ static struct route *make_route(struct plugin *plugin, const json_t *task, struc
     route->name = value ? memory_format("%s/%s", type, value) : memory_text(type);
     route->summary = memory_text(text_of(task, "summary") ? text_of(task, "summary") : "");
     route->schema = schema;
+    route->after = memory_text(after);
     route->needs_repro = json_is_true(json_object_get(task, "needs_repro"));
     route->plugin = plugin;
     return route;

@@ -94,6 +94,51 @@ void pipeline_add_routes(struct catalog *catalog, struct config_problems *proble
     }
 }
 
+static const struct route *find_enabled(const struct catalog *catalog, const char *name)
+{
+    for (size_t i = 0; i < catalog->route_count; i++)
+        if (strcmp(catalog->routes[i]->name, name) == 0 && !catalog->routes[i]->steps &&
+            catalog->routes[i]->plugin->enabled)
+            return catalog->routes[i];
+    return NULL;
+}
+
+/* Of an implied pipeline; NULL where there is none to make. */
+static struct route *make_implied(const struct catalog *catalog, const struct route *last)
+{
+    const struct route *first = last->plugin->enabled ? find_enabled(catalog, last->after) : NULL;
+    if (!first || first->after)
+        return NULL;
+    struct route *route = memory_zeroed(1, sizeof *route);
+    route->steps = memory_zeroed(2, sizeof *route->steps);
+    route->steps[0] = first;
+    route->steps[1] = last;
+    route->step_count = 2;
+    route->implied = true;
+    route->name = memory_text(last->name);
+    route->task = memory_text(last->task);
+    route->option = memory_text(last->option);
+    route->value = memory_text(last->value);
+    route->summary = memory_text(last->summary);
+    route->needs_repro = first->needs_repro || last->needs_repro;
+    route->schema = make_schema(route);
+    route->plugin = first->plugin;
+    return route;
+}
+
+void pipeline_imply(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->route_count; i++) {
+        struct route *last = catalog->routes[i];
+        struct route *route = last->after ? make_implied(catalog, last) : NULL;
+        if (!route)
+            continue;
+        catalog->inner = memory_resized(catalog->inner, catalog->inner_count + 1, sizeof(struct route *));
+        catalog->inner[catalog->inner_count++] = last;
+        catalog->routes[i] = route;
+    }
+}
+
 static bool takes(const struct route *step, const char *option)
 {
     return json_object_get(json_object_get(step->schema, "properties"), option) != NULL;

@@ -2,7 +2,6 @@
 #include "archive.h"
 
 #include "download.h"
-#include "fault.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -52,9 +51,10 @@ static la_ssize_t read_piece(struct archive *archive, void *context, const void 
 static int fail_archive(struct unpacking *unpacking)
 {
     const char *why = archive_error_string(unpacking->archive);
-    return unpacking->failed ? -1
-                             : fault_set(unpacking->error, "archive_invalid", 1,
-                                         "the forge's tarball is broken or cut short: %s", why ? why : "unknown");
+    return unpacking->failed
+               ? -1
+               : exportd_kit_fail(unpacking->error, "archive_invalid", 1,
+                                  "the forge's tarball is broken or cut short: %s", why ? why : "unknown");
 }
 
 /* The path below the tarball's one folder: "" for that itself; NULL with error filled. */
@@ -68,9 +68,9 @@ static const char *below_top(struct unpacking *unpacking, const char *path)
         if (strncmp(unpacking->top, path, length) == 0 && !unpacking->top[length] && path[length] == '/')
             return path + length + 1;
     }
-    fault_set(unpacking->error, "repository_unsafe", 0,
-              "the tarball has %s beside its one folder; it was not unpacked",
-              exportd_bundle_quote(path ? path : "a path that is not UTF-8", quoted, sizeof quoted));
+    exportd_kit_fail(unpacking->error, "repository_unsafe", 0,
+                     "the tarball has %s beside its one folder; it was not unpacked",
+                     exportd_bundle_quote(path ? path : "a path that is not UTF-8", quoted, sizeof quoted));
     return NULL;
 }
 
@@ -83,7 +83,7 @@ static int take_folders(struct unpacking *unpacking, const char *path, int itsel
         if (!end && !itself)
             return 0;
         char *folder = strndup(path, end ? (size_t)(end - path) : strlen(path));
-        int failed = folder ? 0 : fault_memory(unpacking->error);
+        int failed = folder ? 0 : exportd_kit_no_memory(unpacking->error);
         if (!failed && !rules_has_folder(rules, folder))
             failed = rules_take(rules, folder, RULES_FOLDER, 0, unpacking->error);
         free(folder);
@@ -108,7 +108,8 @@ static int unpack_file(struct unpacking *unpacking, struct archive_entry *entry,
     while ((got = archive_read_data(unpacking->archive, piece, sizeof piece)) > 0) {
         size -= got;
         if (size < 0)
-            return fault_set(unpacking->error, "archive_invalid", 1, "a file of the tarball is longer than it says");
+            return exportd_kit_fail(unpacking->error, "archive_invalid", 1,
+                                    "a file of the tarball is longer than it says");
         if (checkout_write(checkout, piece, (size_t)got, unpacking->error) != 0)
             return -1;
     }
@@ -129,7 +130,7 @@ static int unpack_folder(struct unpacking *unpacking, const char *path)
 {
     size_t length = strlen(path);
     char *folder = strndup(path, length > 0 && path[length - 1] == '/' ? length - 1 : length);
-    int failed = folder ? take_folders(unpacking, folder, 1) : fault_memory(unpacking->error);
+    int failed = folder ? take_folders(unpacking, folder, 1) : exportd_kit_no_memory(unpacking->error);
     failed = failed ? failed : checkout_folder(unpacking->request->checkout, folder, unpacking->error);
     free(folder);
     return failed;
@@ -152,10 +153,11 @@ static int unpack_entry(struct unpacking *unpacking, struct archive_entry *entry
     if (!*path || !is_wanted(unpacking->request, path))
         return 0;
     if (archive_entry_hardlink(entry))
-        return fault_set(unpacking->error, "repository_unsafe", 0,
-                         "%s in the tarball is a second name of another file, which git has none of; it was not "
-                         "unpacked",
-                         exportd_bundle_quote(path, quoted, sizeof quoted));
+        return exportd_kit_fail(
+            unpacking->error, "repository_unsafe", 0,
+            "%s in the tarball is a second name of another file, which git has none of; it was not "
+            "unpacked",
+            exportd_bundle_quote(path, quoted, sizeof quoted));
     switch (archive_entry_filetype(entry)) {
     case AE_IFDIR:
         return unpack_folder(unpacking, path);
@@ -164,9 +166,9 @@ static int unpack_entry(struct unpacking *unpacking, struct archive_entry *entry
     case AE_IFLNK:
         return unpack_link(unpacking, entry, path);
     default:
-        return fault_set(unpacking->error, "repository_unsafe", 0,
-                         "%s in the tarball is neither a file nor a folder nor a link; it was not unpacked",
-                         exportd_bundle_quote(path, quoted, sizeof quoted));
+        return exportd_kit_fail(unpacking->error, "repository_unsafe", 0,
+                                "%s in the tarball is neither a file nor a folder nor a link; it was not unpacked",
+                                exportd_bundle_quote(path, quoted, sizeof quoted));
     }
 }
 
@@ -182,9 +184,10 @@ static int unpack_all(struct unpacking *unpacking)
         return fail_archive(unpacking);
     while ((code = archive_read_next_header(archive, &entry)) == ARCHIVE_OK || code == ARCHIVE_WARN) {
         if (archive_filter_bytes(archive, 0) > most)
-            return fault_set(unpacking->error, "repository_too_large", 0,
-                             "the tarball unpacks to more than %lld MB; raise max_bytes in [plugin repo-clone]",
-                             (long long)(most >> 20));
+            return exportd_kit_fail(
+                unpacking->error, "repository_too_large", 0,
+                "the tarball unpacks to more than %lld MB; raise max_bytes in [plugin repo-clone]",
+                (long long)(most >> 20));
         if (unpack_entry(unpacking, entry) != 0)
             return -1;
     }
@@ -196,18 +199,19 @@ static int unpack(struct unpacking *unpacking)
     /* libarchive turns pax's UTF-8 into the thread's locale, and in "C" it can't. */
     locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
     if (!unicode)
-        return fault_set(unpacking->error, "locale_missing", 0, "the locale C.UTF-8 is missing");
+        return exportd_kit_fail(unpacking->error, "locale_missing", 0, "the locale C.UTF-8 is missing");
     locale_t before = uselocale(unicode);
     unpacking->archive = archive_read_new();
-    int failed = unpacking->archive ? unpack_all(unpacking) : fault_memory(unpacking->error);
+    int failed = unpacking->archive ? unpack_all(unpacking) : exportd_kit_no_memory(unpacking->error);
     archive_read_free(unpacking->archive);
     uselocale(before);
     freelocale(unicode);
     if (!failed && unpacking->request->subfolder &&
         !rules_has_folder(unpacking->request->rules, unpacking->request->subfolder)) {
         char quoted[220];
-        failed = fault_set(unpacking->error, "subfolder_not_found", 0, "the repository has no folder %s at this ref",
-                           exportd_bundle_quote(unpacking->request->subfolder, quoted, sizeof quoted));
+        failed = exportd_kit_fail(unpacking->error, "subfolder_not_found", 0,
+                                  "the repository has no folder %s at this ref",
+                                  exportd_bundle_quote(unpacking->request->subfolder, quoted, sizeof quoted));
     }
     return failed;
 }
@@ -289,11 +293,12 @@ int archive_run(struct request *request, struct revision *revision, struct expor
     const char *hosts[REDIRECT_HOSTS_MAX + 1];
     char codeload[300];
     if (source->kind != SOURCE_GITHUB && source->kind != SOURCE_GITLAB && source->kind != SOURCE_GITEA)
-        return fault_set(error, "archive_unsupported", 0,
-                         "mode=archive works where conf.d names a GitHub, GitLab or Gitea server; leave mode out");
+        return exportd_kit_fail(
+            error, "archive_unsupported", 0,
+            "mode=archive works where conf.d names a GitHub, GitLab or Gitea server; leave mode out");
     if (request->submodules || request->history)
-        return fault_set(error, "option_invalid", 0,
-                         "a forge's tarball holds neither submodules nor history; leave out mode, or those");
+        return exportd_kit_fail(error, "option_invalid", 0,
+                                "a forge's tarball holds neither submodules nor history; leave out mode, or those");
     exportd_progress(job, 0.01, "asking for the commit");
     if (find_commit(request, revision, error) != 0) {
         clone_name_the_mend(source, error);
@@ -305,7 +310,7 @@ int archive_run(struct request *request, struct revision *revision, struct expor
         .request = request, .error = error, .max_bytes = (uint64_t)exportd_option_integer(job, "max_bytes", 0)};
     char *url = NULL, *header = NULL, *list = named ? strdup(named) : NULL;
     name_hosts(source, codeload, sizeof codeload, list, hosts);
-    int failed = make_url(request, revision->commit, &url, &header) == 0 ? 0 : fault_memory(error);
+    int failed = make_url(request, revision->commit, &url, &header) == 0 ? 0 : exportd_kit_no_memory(error);
     options.url = url;
     options.header = header;
     if (!failed)

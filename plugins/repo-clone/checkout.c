@@ -1,8 +1,6 @@
 /* checkout.h: writes the files of a repository below one folder. */
 #include "checkout.h"
 
-#include "fault.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -39,9 +37,9 @@ struct checkout {
 static int fail_at(struct exportd_kit_error *error, const char *path)
 {
     char quoted[220];
-    return fault_set(error, "workspace_failed", errno == ENOSPC || errno == EDQUOT || errno == EMFILE,
-                     "%s can't be written to the workspace: %s", exportd_bundle_quote(path, quoted, sizeof quoted),
-                     strerror(errno));
+    return exportd_kit_fail(error, "workspace_failed", errno == ENOSPC || errno == EDQUOT || errno == EMFILE,
+                            "%s can't be written to the workspace: %s",
+                            exportd_bundle_quote(path, quoted, sizeof quoted), strerror(errno));
 }
 
 /* What an earlier attempt left in a workspace that is kept. Follows no link. */
@@ -63,7 +61,7 @@ struct checkout *checkout_new(const char *top, struct rules *rules, struct expor
 {
     struct checkout *checkout = calloc(1, sizeof *checkout);
     if (!checkout) {
-        fault_memory(error);
+        exportd_kit_no_memory(error);
         return NULL;
     }
     checkout->rules = rules;
@@ -162,7 +160,7 @@ int checkout_begin(struct checkout *checkout, const char *path, bool executable,
         return -1;
     struct entry *entry = add_entry(checkout, path);
     if (!entry)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     entry->executable = executable;
     entry->made = true;
     checkout->size = 0;
@@ -241,7 +239,7 @@ int checkout_link(struct checkout *checkout, const char *path, const char *targe
     struct entry *entry = add_entry(checkout, path);
     if (entry)
         entry->target = strndup(target, length);
-    return entry && entry->target ? 0 : fault_memory(error);
+    return entry && entry->target ? 0 : exportd_kit_no_memory(error);
 }
 
 int checkout_finish(struct checkout *checkout, struct exportd_kit_error *error)

@@ -1,7 +1,6 @@
 /* clone.h: a repository, and its submodules, over git. */
 #include "clone.h"
 
-#include "fault.h"
 #include "history.h"
 #include "submodules.h"
 
@@ -98,7 +97,7 @@ static int try_ref(struct exportd_git_mirror *mirror, const char *name, struct r
         return found;
     revision->ref = strdup(name);
     revision->branch = strncmp(name, "refs/heads/", 11) == 0 ? strdup(name + 11) : NULL;
-    return revision->ref ? 0 : fault_memory(error);
+    return revision->ref ? 0 : exportd_kit_no_memory(error);
 }
 
 static int find_default(struct exportd_git_mirror *mirror, struct revision *revision, struct exportd_kit_error *error)
@@ -120,8 +119,9 @@ static int find_default(struct exportd_git_mirror *mirror, struct revision *revi
         revision->ref = strdup(revision->commit);
     if (found <= 0)
         return found;
-    return fault_set(error, "repository_empty", 0,
-                     "the repository has no commit on its default branch; push one first, or name another ref");
+    return exportd_kit_fail(
+        error, "repository_empty", 0,
+        "the repository has no commit on its default branch; push one first, or name another ref");
 }
 
 int clone_find(struct exportd_git_mirror *mirror, const char *ref, struct revision *revision,
@@ -142,15 +142,16 @@ int clone_find(struct exportd_git_mirror *mirror, const char *ref, struct revisi
     if (found <= 0)
         return found;
     if (!is_hex(ref, ABBREVIATED_MIN))
-        return fault_set(error, "ref_not_found", 0,
-                         "the repository has no branch or tag %s; name one, a full name such as refs/pull/1/head, or "
-                         "a commit",
-                         exportd_bundle_quote(ref, quoted, sizeof quoted));
+        return exportd_kit_fail(
+            error, "ref_not_found", 0,
+            "the repository has no branch or tag %s; name one, a full name such as refs/pull/1/head, or "
+            "a commit",
+            exportd_bundle_quote(ref, quoted, sizeof quoted));
     snprintf(revision->commit, sizeof revision->commit, "%s", ref);
     for (char *at = revision->commit; *at; at++)
         *at = (char)tolower((unsigned char)*at);
     revision->ref = strdup(revision->commit);
-    return revision->ref ? 0 : fault_memory(error);
+    return revision->ref ? 0 : exportd_kit_no_memory(error);
 }
 
 /* The commit behind an id, whole or shortened, or behind a tag's. Returns 0, or 1 where the mirror hasn't got it. */
@@ -179,7 +180,7 @@ static int fetch(struct exportd_git_mirror *mirror, const struct revision *revis
             return -1;
         if (look_up(mirror, revision->commit, commit) == 0)
             return 0;
-        return fault_set(error, "ref_not_found", 0, "%s is there, but names no commit", name);
+        return exportd_kit_fail(error, "ref_not_found", 0, "%s is there, but names no commit", name);
     }
     /* Who may read the repository, may read this; who may not, is told so by the remote. */
     if (exportd_git_remote_name(mirror, revision->commit, &name, error) < 0)
@@ -197,8 +198,8 @@ static int fetch(struct exportd_git_mirror *mirror, const struct revision *revis
         return -1;
     if (look_up(mirror, revision->commit, commit) == 0)
         return 0;
-    return fault_set(error, "ref_not_found", 0, "no branch or tag of the repository has the commit %s",
-                     revision->commit);
+    return exportd_kit_fail(error, "ref_not_found", 0, "no branch or tag of the repository has the commit %s",
+                            revision->commit);
 }
 
 /* One repository into the checkout: at prefix, where it is a submodule, else "". */
@@ -289,8 +290,9 @@ int clone_run(struct request *request, struct revision *revision, struct exportd
         return -1;
     for (size_t i = 0; i < json_array_size(request->subs); i++) {
         if (i >= SUBMODULES_MAX && request->submodules)
-            return fault_set(error, "repository_too_large", 0,
-                             "the repository has more than %d submodules; leave out submodules", SUBMODULES_MAX);
+            return exportd_kit_fail(error, "repository_too_large", 0,
+                                    "the repository has more than %d submodules; leave out submodules",
+                                    SUBMODULES_MAX);
         if (clone_submodule(request, json_array_get(request->subs, i), error) != 0)
             return -1;
     }

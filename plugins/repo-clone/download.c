@@ -1,8 +1,6 @@
 /* download.h: the body of one HTTP answer, piece by piece. */
 #include "download.h"
 
-#include "fault.h"
-
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +68,7 @@ static int start(struct download *download, const char *header, struct exportd_k
     if (!curl || !host) {
         curl_free(host);
         curl_easy_cleanup(curl);
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     }
     snprintf(download->host, sizeof download->host, "%s", host);
     curl_free(host);
@@ -119,18 +117,19 @@ static int explain(const struct download *download, struct exportd_kit_error *er
     const char *detail = download->detail[0] ? download->detail : curl_easy_strerror(download->code);
     const char *host = download->host;
     if (download->too_large)
-        return fault_set(error, "repository_too_large", 0,
-                         "the tarball has more than the limit of %llu MB; raise max_fetch in [plugin repo-clone]",
-                         (unsigned long long)(download->options.max_bytes >> 20));
+        return exportd_kit_fail(
+            error, "repository_too_large", 0,
+            "the tarball has more than the limit of %llu MB; raise max_fetch in [plugin repo-clone]",
+            (unsigned long long)(download->options.max_bytes >> 20));
     if (download->code == CURLE_OPERATION_TIMEDOUT)
-        return fault_set(error, "service_timeout", 1, "%s said nothing for too long (%s)", host, detail);
+        return exportd_kit_fail(error, "service_timeout", 1, "%s said nothing for too long (%s)", host, detail);
     if (download->code == CURLE_PEER_FAILED_VERIFICATION)
-        return fault_set(
+        return exportd_kit_fail(
             error, "service_unreachable", 1,
             "the certificate of %s doesn't hold: %s; where an authority of your own signed it, name that "
             "in ca_file",
             host, detail);
-    return fault_set(error, "service_unreachable", 1, "%s can't be reached: %s", host, detail);
+    return exportd_kit_fail(error, "service_unreachable", 1, "%s can't be reached: %s", host, detail);
 }
 
 /* Goes on until there is a piece, or the end. */
@@ -140,7 +139,7 @@ static int pump(struct download *download, struct exportd_kit_error *error)
     while (!download->ended && download->size == 0) {
         CURLMsg *message;
         if (curl_multi_perform(download->multi, &running) != CURLM_OK)
-            return fault_memory(error);
+            return exportd_kit_no_memory(error);
         while ((message = curl_multi_info_read(download->multi, &left)))
             if (message->msg == CURLMSG_DONE) {
                 download->ended = 1;
@@ -149,7 +148,7 @@ static int pump(struct download *download, struct exportd_kit_error *error)
         if (download->ended && download->code != CURLE_OK)
             return explain(download, error);
         if (exportd_cancelled(download->options.job))
-            return fault_set(error, "cancelled", 0, "the job was cancelled");
+            return exportd_kit_fail(error, "cancelled", 0, "the job was cancelled");
         if (!download->ended && download->size == 0)
             curl_multi_poll(download->multi, NULL, 0, POLL_MS, NULL);
     }
@@ -186,18 +185,18 @@ static int explain_status(const struct download *download, long status, struct e
     if (after > 0)
         exportd_retry_after(download->options.job, after * 1000);
     if (status == 429 || status >= 500 || (status == 403 && after > 0))
-        return fault_set(error, "service_unreachable", 1, "%s answers with the status %ld; it is asked again later",
-                         host, status);
+        return exportd_kit_fail(error, "service_unreachable", 1,
+                                "%s answers with the status %ld; it is asked again later", host, status);
     if (status == 401)
-        return fault_set(error, "git_unauthorized", 0, "%s takes no request without a token that it knows (401)",
-                         host);
+        return exportd_kit_fail(error, "git_unauthorized", 0,
+                                "%s takes no request without a token that it knows (401)", host);
     if (status == 403)
-        return fault_set(error, "git_forbidden", 0, "%s refuses what the token asks for (403)", host);
+        return exportd_kit_fail(error, "git_forbidden", 0, "%s refuses what the token asks for (403)", host);
     if (status == 404)
-        return fault_set(error, "repository_not_found", 0,
-                         "%s has no such repository or ref, or not for this token (404)", host);
-    return fault_set(error, "git_failed", 0, "%s answers with the status %ld where a tarball was asked for", host,
-                     status);
+        return exportd_kit_fail(error, "repository_not_found", 0,
+                                "%s has no such repository or ref, or not for this token (404)", host);
+    return exportd_kit_fail(error, "git_failed", 0, "%s answers with the status %ld where a tarball was asked for",
+                            host, status);
 }
 
 /* Where the answer redirects to, if it may. A new string (free it), or NULL with error filled. */
@@ -215,10 +214,11 @@ static char *follow(const struct download *download, struct exportd_kit_error *e
     if (known && safe && !user)
         result = strdup(to);
     else
-        fault_set(error, "redirect_refused", 0,
-                  "%s redirects to %s, which is not one of the forge's hosts, or not https; where it is right, name "
-                  "it in archive_hosts in [plugin repo-clone]",
-                  download->host, host ? host : "nowhere");
+        exportd_kit_fail(
+            error, "redirect_refused", 0,
+            "%s redirects to %s, which is not one of the forge's hosts, or not https; where it is right, name "
+            "it in archive_hosts in [plugin repo-clone]",
+            download->host, host ? host : "nowhere");
     curl_free(scheme);
     curl_free(host);
     curl_free(user);
@@ -245,7 +245,8 @@ static int open_first(struct download *download, struct exportd_kit_error *error
         download->url = next;
         header = NULL;
     }
-    return fault_set(error, "redirect_refused", 0, "%s redirects more than %d times", download->host, REDIRECTS_MAX);
+    return exportd_kit_fail(error, "redirect_refused", 0, "%s redirects more than %d times", download->host,
+                            REDIRECTS_MAX);
 }
 
 struct download *download_open(const struct download_options *options, struct exportd_kit_error *error)
@@ -257,7 +258,7 @@ struct download *download_open(const struct download_options *options, struct ex
         download->url = strdup(options->url);
     }
     if (!download || !download->multi || !download->url) {
-        fault_memory(error);
+        exportd_kit_no_memory(error);
         return download_free(download);
     }
     return open_first(download, error) == 0 ? download : download_free(download);

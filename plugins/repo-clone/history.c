@@ -1,8 +1,6 @@
 /* history.h: a repository's history beside its files. */
 #include "history.h"
 
-#include "fault.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -100,8 +98,8 @@ int history_copy(git_repository *mirror, git_commit *commit, const struct revisi
                     asprintf(&to, "%sobjects", git_repository_path(repository)) < 0))
         failed = -1;
     if (!failed && copy_objects(from, to) != 0) {
-        failed = fault_set(error, "workspace_failed", errno == ENOSPC || errno == EDQUOT,
-                           "the history can't be copied to the workspace: %s", strerror(errno));
+        failed = exportd_kit_fail(error, "workspace_failed", errno == ENOSPC || errno == EDQUOT,
+                                  "the history can't be copied to the workspace: %s", strerror(errno));
     } else {
         failed = failed ? failed : git_remote_create(&origin, repository, "origin", url);
         failed = failed ? failed : git_commit_lookup(&own, repository, git_commit_id(commit));
@@ -109,8 +107,8 @@ int history_copy(git_repository *mirror, git_commit *commit, const struct revisi
         failed = failed ? failed : write_index(repository, own);
         if (failed) {
             const git_error *cause = git_error_last();
-            fault_set(error, "history_failed", 1, "the history can't be put beside the files: %s",
-                      cause ? cause->message : "unknown");
+            exportd_kit_fail(error, "history_failed", 1, "the history can't be put beside the files: %s",
+                             cause ? cause->message : "unknown");
         }
     }
     git_commit_free(own);

@@ -1,8 +1,6 @@
 /* pack.h: what was checked out, as one tarball. */
 #include "pack.h"
 
-#include "fault.h"
-
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
@@ -29,8 +27,8 @@ struct packer {
 
 static int fail_archive(struct packer *packer, const char *why)
 {
-    return fault_set(packer->error, "archive_failed", 1, "the tarball could not be written: %s",
-                     why ? why : "unknown");
+    return exportd_kit_fail(packer->error, "archive_failed", 1, "the tarball could not be written: %s",
+                            why ? why : "unknown");
 }
 
 static int by_path(const void *a, const void *b)
@@ -57,7 +55,7 @@ static int write_header(struct packer *packer, const struct checkout_entry *file
 {
     char *path = NULL;
     if (asprintf(&path, "%s/%s", packer->options->top, file->path) < 0)
-        return fault_memory(packer->error);
+        return exportd_kit_no_memory(packer->error);
     struct archive_entry *entry = archive_entry_clear(packer->entry);
     archive_entry_set_pathname(entry, path);
     archive_entry_set_filetype(entry, file->target ? AE_IFLNK : AE_IFREG);
@@ -104,7 +102,7 @@ static int write_all(struct packer *packer)
         if (i % STEP_EVERY == 0) {
             exportd_progress(job, 0.92 + 0.07 * (double)i / (double)packer->count, "packing the files");
             if (exportd_cancelled(job))
-                failed = fault_set(packer->error, "cancelled", 0, "the job was cancelled");
+                failed = exportd_kit_fail(packer->error, "cancelled", 0, "the job was cancelled");
         }
         failed = failed ? failed : write_file(packer, top_fd, &packer->entries[i]);
     }
@@ -121,7 +119,7 @@ static int pack(struct packer *packer, int fd)
     packer->count = checkout_count(packer->checkout);
     packer->entries = calloc(packer->count + 1, sizeof *packer->entries);
     if (!packer->archive || !packer->entry || !packer->entries) {
-        failed = fault_memory(packer->error);
+        failed = exportd_kit_no_memory(packer->error);
     } else {
         for (size_t i = 0; i < packer->count; i++)
             packer->entries[i] = checkout_get(packer->checkout, i);

@@ -4,7 +4,6 @@
  */
 #include "archive.h"
 #include "clone.h"
-#include "fault.h"
 #include "pack.h"
 
 #include <errno.h>
@@ -28,13 +27,13 @@ static int read_subfolder(struct request *request, const char *text, struct expo
     size_t length = 0;
     request->subfolder = out;
     if (!out)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     for (const char *at = text; *at;) {
         size_t name = strcspn(at, "/");
         if (name == 2 && memcmp(at, "..", 2) == 0)
-            return fault_set(error, "option_invalid", 0,
-                             "subfolder %s leads out of the repository; name a folder below its top",
-                             exportd_bundle_quote(text, quoted, sizeof quoted));
+            return exportd_kit_fail(error, "option_invalid", 0,
+                                    "subfolder %s leads out of the repository; name a folder below its top",
+                                    exportd_bundle_quote(text, quoted, sizeof quoted));
         if (name > 0 && !(name == 1 && *at == '.')) {
             if (length > 0)
                 out[length++] = '/';
@@ -62,8 +61,9 @@ static int read_request(struct request *request, const json_t *data, struct expo
     const char *url = given(data, "repo_url"), *subfolder = given(data, "subfolder");
     url = url ? url : given(data, "repoUrl");
     if (!url)
-        return fault_set(error, "option_invalid", 0,
-                         "the request names no repository; set repo_url, such as https://github.com/owner/name");
+        return exportd_kit_fail(
+            error, "option_invalid", 0,
+            "the request names no repository; set repo_url, such as https://github.com/owner/name");
     request->ref = given(data, "ref");
     request->submodules = json_is_true(json_object_get(data, "submodules"));
     request->history = json_is_true(json_object_get(data, "history"));
@@ -73,7 +73,7 @@ static int read_request(struct request *request, const json_t *data, struct expo
     if (!request->notes || !request->subs || !request->rules ||
         asprintf(&request->top, "%s/" FOLDER, exportd_workspace(job)) < 0) {
         request->top = NULL;
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     }
     if (json_object_get(data, "depth"))
         rules_note(request->rules,
@@ -121,13 +121,14 @@ static int make_artifact(const struct request *request, const json_t *data, cons
         snprintf(stem + strlen(stem), sizeof stem - strlen(stem), "-%.12s", revision->commit);
     snprintf(name, size, "%s.%s", stem, form);
     if (asprintf(&path, "%s/%s", exportd_workspace(request->job), name) < 0)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     exportd_progress(request->job, 0.92, "packing the files");
     const struct pack_options options = {
         .zstd = zstd, .top = stem, .time_s = revision->time_s, .folder = request->top, .job = request->job};
     int failed = pack_write(request->checkout, &options, path, error);
     if (!failed && exportd_artifact(request->job, path, name, zstd ? "application/zstd" : "application/gzip") != 0)
-        failed = fault_set(error, "artifact_refused", 0, "the host did not take %s (the reason is in its log)", name);
+        failed = exportd_kit_fail(error, "artifact_refused", 0, "the host did not take %s (the reason is in its log)",
+                                  name);
     free(path);
     return failed;
 }

@@ -1,8 +1,6 @@
 /* rules.h: which paths may get a name on this disk. */
 #include "rules.h"
 
-#include "fault.h"
-
 #include <ctype.h>
 #include <exportd/kit/text.h>
 #include <limits.h>
@@ -89,8 +87,8 @@ struct rules_counts rules_counts(const struct rules *rules)
 static int refuse(struct exportd_kit_error *error, const char *path, const char *why)
 {
     char quoted[QUOTE_BYTES];
-    return fault_set(error, "repository_unsafe", 0, "the path %s %s; the repository was not checked out",
-                     exportd_bundle_quote(path, quoted, sizeof quoted), why);
+    return exportd_kit_fail(error, "repository_unsafe", 0, "the path %s %s; the repository was not checked out",
+                            exportd_bundle_quote(path, quoted, sizeof quoted), why);
 }
 
 static int is_control(uint32_t code_point)
@@ -202,13 +200,14 @@ static int check_twin(const struct rules *rules, const struct taken *one, const 
     exportd_bundle_quote(one->path, quoted[0], sizeof quoted[0]);
     exportd_bundle_quote(other->path, quoted[1], sizeof quoted[1]);
     if (strcmp(one->path, other->path) == 0)
-        return fault_set(error, "repository_unsafe", 0,
-                         "the path %s is there twice; the repository was not checked out", quoted[0]);
+        return exportd_kit_fail(error, "repository_unsafe", 0,
+                                "the path %s is there twice; the repository was not checked out", quoted[0]);
     if (one->kind != other->kind || one->kind == RULES_LINK)
-        return fault_set(error, "repository_unsafe", 0,
-                         "case alone tells %s and %s apart, and one of them is a link or a folder: where case is not "
-                         "told apart, one leads through the other; the repository was not checked out",
-                         quoted[0], quoted[1]);
+        return exportd_kit_fail(
+            error, "repository_unsafe", 0,
+            "case alone tells %s and %s apart, and one of them is a link or a folder: where case is not "
+            "told apart, one leads through the other; the repository was not checked out",
+            quoted[0], quoted[1]);
     rules_note(rules, "case alone tells %s and %s apart: they don't fit side by side on Windows or macOS", quoted[0],
                quoted[1]);
     return 0;
@@ -221,18 +220,19 @@ static int count(struct rules *rules, const char *path, enum rules_kind kind, ui
     struct rules_counts *counts = &rules->counts;
     char quoted[QUOTE_BYTES];
     if (counts->files + counts->folders >= limits->max_files)
-        return fault_set(error, "repository_too_large", 0,
-                         "the checkout has more than the limit of %llu files and folders; name a subfolder, or raise "
-                         "max_files in [plugin repo-clone]",
-                         (unsigned long long)limits->max_files);
+        return exportd_kit_fail(
+            error, "repository_too_large", 0,
+            "the checkout has more than the limit of %llu files and folders; name a subfolder, or raise "
+            "max_files in [plugin repo-clone]",
+            (unsigned long long)limits->max_files);
     if (size_bytes > limits->max_file)
-        return fault_set(error, "repository_too_large", 0,
-                         "%s has %llu bytes, over the limit of %llu for one file; raise max_file_bytes in "
-                         "[plugin repo-clone]",
-                         exportd_bundle_quote(path, quoted, sizeof quoted), (unsigned long long)size_bytes,
-                         (unsigned long long)limits->max_file);
+        return exportd_kit_fail(error, "repository_too_large", 0,
+                                "%s has %llu bytes, over the limit of %llu for one file; raise max_file_bytes in "
+                                "[plugin repo-clone]",
+                                exportd_bundle_quote(path, quoted, sizeof quoted), (unsigned long long)size_bytes,
+                                (unsigned long long)limits->max_file);
     if (size_bytes > limits->max_bytes - counts->bytes)
-        return fault_set(
+        return exportd_kit_fail(
             error, "repository_too_large", 0,
             "the checkout has more than the limit of %llu bytes; name a subfolder, or raise max_bytes in "
             "[plugin repo-clone]",
@@ -265,7 +265,7 @@ int rules_take(struct rules *rules, const char *path, enum rules_kind kind, uint
         return -1;
     struct taken *one = new_taken(rules, path, kind), *other = NULL;
     if (!one)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     HASH_FIND_STR(rules->taken, one->folded, other);
     for (const struct taken *twin = other; twin; twin = twin->twin)
         if (check_twin(rules, one, twin, error) != 0) {

@@ -1,8 +1,6 @@
 /* source.h: where a repository lies. */
 #include "source.h"
 
-#include "fault.h"
-
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +24,9 @@ static int refuse_url(struct exportd_kit_error *error, const char *url, const ch
 {
     char quoted[220];
     const char *at = strchr(url, '@'); /* what stands before it may be a secret */
-    return fault_set(error, "repo_url_invalid", 0, "repo_url %s %s; write one such as https://github.com/owner/name",
-                     exportd_bundle_quote(at ? at : url, quoted, sizeof quoted), why);
+    return exportd_kit_fail(error, "repo_url_invalid", 0,
+                            "repo_url %s %s; write one such as https://github.com/owner/name",
+                            exportd_bundle_quote(at ? at : url, quoted, sizeof quoted), why);
 }
 
 /* Nonzero where list, words between blanks or commas, has that word. */
@@ -51,7 +50,7 @@ static int read_url(const char *text, char **url, struct exportd_kit_error *erro
     char *host = NULL;
     *url = NULL;
     if (!parsed)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     CURLUcode code = curl_url_set(parsed, CURLUPART_URL, text, CURLU_PATH_AS_IS);
     int failed = code == CURLUE_OK ? 0 : refuse_url(error, text, curl_url_strerror(code));
     for (size_t i = 0; !failed && i < sizeof unwanted / sizeof *unwanted; i++) {
@@ -142,7 +141,7 @@ static int take_forge(struct exportd_job *job, const struct forge *forge, const 
     if (!source->web || (forge->kind != SOURCE_GIT && !source->path) ||
         asprintf(&url, "%.*s/%.*s%s", (int)base_length, base, (int)length, rest,
                  forge->kind == SOURCE_GIT ? "" : ".git") < 0)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     free(source->url);
     source->url = url;
     return 0;
@@ -174,25 +173,29 @@ static int check_scheme(struct exportd_job *job, const char *url, struct exportd
     if (url[0] == '/')
         return lists(schemes, "file", 4)
                    ? 0
-                   : fault_set(error, "scheme_refused", 0,
-                               "repo_url is a path on this machine, which is not cloned; write an https:// address, "
-                               "or add file to schemes in [plugin repo-clone]");
+                   : exportd_kit_fail(
+                         error, "scheme_refused", 0,
+                         "repo_url is a path on this machine, which is not cloned; write an https:// address, "
+                         "or add file to schemes in [plugin repo-clone]");
     if (!end)
-        return strchr(url, ':') ? fault_set(error, "scheme_refused", 0,
-                                            "repo_url is an address for ssh, which is not cloned here; write the "
-                                            "repository's https:// address")
-                                : refuse_url(error, url, "has no scheme");
+        return strchr(url, ':')
+                   ? exportd_kit_fail(error, "scheme_refused", 0,
+                                      "repo_url is an address for ssh, which is not cloned here; write the "
+                                      "repository's https:// address")
+                   : refuse_url(error, url, "has no scheme");
     if (length == 3 && strncasecmp(url, "ssh", 3) == 0)
-        return fault_set(error, "scheme_refused", 0,
-                         "repo_url begins with ssh://, which is not cloned here, for there is no place for its keys; "
-                         "write the repository's https:// address");
+        return exportd_kit_fail(
+            error, "scheme_refused", 0,
+            "repo_url begins with ssh://, which is not cloned here, for there is no place for its keys; "
+            "write the repository's https:// address");
     bool known = (length == 5 && strncasecmp(url, "https", 5) == 0) ||
                  (length == 4 && (strncasecmp(url, "http", 4) == 0 || strncasecmp(url, "file", 4) == 0));
     if (known && lists(schemes, url, length))
         return 0;
-    return fault_set(error, "scheme_refused", 0, "repo_url begins with %.*s://, which %s; write an https:// address",
-                     (int)(length < 20 ? length : 20), url,
-                     known ? "schemes in [plugin repo-clone] doesn't allow" : "is nothing that can be cloned here");
+    return exportd_kit_fail(
+        error, "scheme_refused", 0, "repo_url begins with %.*s://, which %s; write an https:// address",
+        (int)(length < 20 ? length : 20), url,
+        known ? "schemes in [plugin repo-clone] doesn't allow" : "is nothing that can be cloned here");
 }
 
 /* A path on this machine: file:///srv/x.git or /srv/x.git. */
@@ -203,7 +206,7 @@ static int take_local(struct source *source, const char *url, struct exportd_kit
         if ((unsigned char)*at < ' ' || *at == 0x7F || *path != '/')
             return refuse_url(error, url, "is no absolute path");
     source->url = strdup(path);
-    return source->url ? 0 : fault_memory(error);
+    return source->url ? 0 : exportd_kit_no_memory(error);
 }
 
 int source_find(struct exportd_job *job, const char *url, struct source *source, struct exportd_kit_error *error)
@@ -221,7 +224,7 @@ int source_find(struct exportd_job *job, const char *url, struct source *source,
     if (check_path(canonical, error) == 0) {
         source->url = strdup(canonical);
         if (!source->url)
-            fault_memory(error);
+            exportd_kit_no_memory(error);
     }
     curl_free(canonical);
     if (source->url && find_forge(job, source, error) == 0)

@@ -1,8 +1,6 @@
 /* tree.h: checks a commit's tree out. */
 #include "tree.h"
 
-#include "fault.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +30,13 @@ static int fail_object(const char *what, const char *path, int code, struct expo
     const git_error *cause = git_error_last();
     exportd_bundle_quote(*path ? path : ".", quoted, sizeof quoted);
     if (cause && cause->klass == GIT_ERROR_NOMEMORY)
-        return fault_memory(error);
+        return exportd_kit_no_memory(error);
     if (code == GIT_ENOTFOUND || code == GIT_EMISMATCH || (cause && cause->klass == GIT_ERROR_OS))
-        return fault_set(error, "objects_missing", 1, "the mirror lacks the %s of %s: %s", what, quoted,
-                         cause ? cause->message : "unknown");
-    return fault_set(error, "repository_unsafe", 0,
-                     "the %s of %s is no such object of git's: %s; the repository was not checked out", what, quoted,
-                     cause ? cause->message : "unknown");
+        return exportd_kit_fail(error, "objects_missing", 1, "the mirror lacks the %s of %s: %s", what, quoted,
+                                cause ? cause->message : "unknown");
+    return exportd_kit_fail(error, "repository_unsafe", 0,
+                            "the %s of %s is no such object of git's: %s; the repository was not checked out", what,
+                            quoted, cause ? cause->message : "unknown");
 }
 
 static int stopped(const struct walk *walk, size_t done, struct exportd_kit_error *error)
@@ -46,7 +44,7 @@ static int stopped(const struct walk *walk, size_t done, struct exportd_kit_erro
     const struct tree_options *options = walk->options;
     if (!options->step || !options->step(options->context, done, walk->count))
         return 0;
-    fault_set(error, "cancelled", 0, "the job was cancelled");
+    exportd_kit_fail(error, "cancelled", 0, "the job was cancelled");
     return 1;
 }
 
@@ -79,7 +77,7 @@ static int take_file(struct walk *walk, const char *path, const git_tree_entry *
         return fail_object("file", path, code, error);
     if (rules_take(walk->options->rules, path, as, size, error) != 0)
         return -1;
-    return add_file(walk, path, entry) == 0 ? 0 : fault_memory(error);
+    return add_file(walk, path, entry) == 0 ? 0 : exportd_kit_no_memory(error);
 }
 
 static int take_submodule(struct walk *walk, const char *path, const git_tree_entry *entry,
@@ -110,12 +108,12 @@ static int take_tree(struct walk *walk, const git_oid *id, const char *path, str
             failed = -1;
         } else if (strchr(name, '/')) {
             char quoted[220];
-            failed = fault_set(error, "repository_unsafe", 0,
-                               "the name %s in a folder has a slash in it; the repository was not checked out",
-                               exportd_bundle_quote(name, quoted, sizeof quoted));
+            failed = exportd_kit_fail(error, "repository_unsafe", 0,
+                                      "the name %s in a folder has a slash in it; the repository was not checked out",
+                                      exportd_bundle_quote(name, quoted, sizeof quoted));
         } else if (asprintf(&below, "%s%s%s", path, *path ? "/" : "", name) < 0) {
             below = NULL;
-            failed = fault_memory(error);
+            failed = exportd_kit_no_memory(error);
         } else if (git_tree_entry_filemode(entry) == GIT_FILEMODE_TREE) {
             failed = rules_take(walk->options->rules, below, RULES_FOLDER, 0, error);
             failed = failed ? failed : take_tree(walk, git_tree_entry_id(entry), below, error);
@@ -141,12 +139,12 @@ static int take_subfolder(struct walk *walk, const char *subfolder, struct expor
     int failed = code == 0 ? 0 : fail_object("folder", "", code, error);
     if (!failed &&
         (git_tree_entry_bypath(&entry, tree, subfolder) != 0 || git_tree_entry_filemode(entry) != GIT_FILEMODE_TREE))
-        failed = fault_set(error, "subfolder_not_found", 0, "the repository has no folder %s at this ref",
-                           exportd_bundle_quote(subfolder, quoted, sizeof quoted));
+        failed = exportd_kit_fail(error, "subfolder_not_found", 0, "the repository has no folder %s at this ref",
+                                  exportd_bundle_quote(subfolder, quoted, sizeof quoted));
     for (const char *at = subfolder; !failed && at; at = strchr(at + 1, '/')) {
         const char *end = strchr(at + 1, '/');
         char *folder = strndup(subfolder, end ? (size_t)(end - subfolder) : strlen(subfolder));
-        failed = folder ? rules_take(options->rules, folder, RULES_FOLDER, 0, error) : fault_memory(error);
+        failed = folder ? rules_take(options->rules, folder, RULES_FOLDER, 0, error) : exportd_kit_no_memory(error);
         free(folder);
     }
     failed = failed ? failed : take_tree(walk, git_tree_entry_id(entry), subfolder, error);
@@ -177,7 +175,7 @@ static int write_file(struct walk *walk, const struct file *file, struct exportd
 int tree_check_out(const struct tree_options *options, struct exportd_kit_error *error)
 {
     struct walk walk = {.options = options};
-    int failed = git_repository_odb(&walk.odb, options->repository) == 0 ? 0 : fault_memory(error);
+    int failed = git_repository_odb(&walk.odb, options->repository) == 0 ? 0 : exportd_kit_no_memory(error);
     if (!failed)
         failed = options->subfolder ? take_subfolder(&walk, options->subfolder, error)
                                     : take_tree(&walk, options->tree, options->prefix, error);

@@ -1,5 +1,5 @@
 /*
- * The sizes and offsets of the plugin ABI, 1.1, on a 64-bit machine. A change here breaks plugins that are out there:
+ * The sizes and offsets of the plugin ABI, 1.2, on a 64-bit machine. A change here breaks plugins that are out there:
  * append instead, raise the minor number, and add lines below.
  */
 #include <exportd/plugin.h>
@@ -43,7 +43,7 @@ static void the_plugin_lies_as_it_was(void **state)
 static void tasks_and_options_lie_as_they_were(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct exportd_task), 56);
+    assert_int_equal(sizeof(struct exportd_task), 64);
     PIN(exportd_task, task, 0);
     PIN(exportd_task, option, 8);
     PIN(exportd_task, value, 16);
@@ -51,6 +51,7 @@ static void tasks_and_options_lie_as_they_were(void **state)
     PIN(exportd_task, schema, 32);
     PIN(exportd_task, flags, 40);
     PIN(exportd_task, run, 48);
+    PIN(exportd_task, after, 56); /* since 1.2 */
     assert_int_equal(sizeof(struct exportd_option), 40);
     PIN(exportd_option, name, 0);
     PIN(exportd_option, type, 8);

@@ -1,5 +1,4 @@
 /* repo-clone: the rules of paths and links, without a repository. */
-#include "repo-clone/fault.c"
 #include "repo-clone/rules.c"
 
 #include "support.h"

@@ -40,7 +40,7 @@ extern "C" {
 
 #define EXPORTD_ABI_MAGIC 0x44505845u /* "EXPD", little endian */
 #define EXPORTD_ABI_MAJOR 1
-#define EXPORTD_ABI_MINOR 1
+#define EXPORTD_ABI_MINOR 2
 #define EXPORTD_SDK_VERSION "0.1.0"
 
 /* What a task answers. A crash, a broken limit or a lost worker counts as EXPORTD_RETRY. */
@@ -113,6 +113,11 @@ struct exportd_task {
     const char *schema;
     uint32_t flags;
     exportd_task_fn run;
+    /* Since ABI 1.2: the route that has to come first, such as "acquire-user-repo", or NULL. A request for this task
+     * then takes that route's options as well; the host runs it first, in a worker of its own plugin with that one's
+     * grants, hands its workspace on, and sets data.previous to its result. In a pipeline of conf.d the steps stand
+     * as written there. */
+    const char *after;
 };
 
 enum exportd_option_type {

@@ -32,6 +32,16 @@ struct exportd_kit_error {
     char message[768]; /* a sentence with the mend */
 };
 
+/* Fills error. code: a constant. Returns -1, so that a function can end with it. */
+int exportd_kit_fail(struct exportd_kit_error *error, const char *code, int retryable, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 4, 5)))
+#endif
+    ;
+
+/* The same for want of memory: "out_of_memory", retryable. */
+int exportd_kit_no_memory(struct exportd_kit_error *error);
+
 struct exportd_bundle;
 
 /* One file. Everything is borrowed from the bundle. */
