@@ -147,7 +147,7 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
 /* Returns false where the worker is condemned. */
 static bool on_frame(struct worker_process *worker, const struct wire_header *header, const char *payload)
 {
-    bool of_job = worker->lease != 0 && header->lease == worker->lease;
+    bool of_job = worker->lease != 0 && header->lease == worker->lease && !worker->held;
     switch (header->type) {
     case WIRE_READY:
         on_ready(worker, payload, header->length);

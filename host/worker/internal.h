@@ -33,6 +33,7 @@ struct worker_process {
     uint64_t lease; /* of the current job; 0: idle */
     char job_folder[64];
     bool moved_in; /* that folder was there before the job */
+    struct held_outcome *held; /* of a job that is over, until all that it started is gone; or NULL */
     int jobs;
     int64_t started_ns, deadline_ns, kill_ns, bury_ns, idle_since_ns;
     int64_t frame_bytes, said_bytes;
@@ -50,7 +51,8 @@ struct worker_process {
 /* A rule was broken: this worker does nothing more. message goes on after "the plugin NAME ". */
 void worker_condemn(struct worker_process *worker, const char *code, const char *message);
 
-/* The job is over: the worker is idle, and whoever started it hears of it. */
+/* The job is over: the worker is idle, and whoever started it hears of it. With the exec grant the worker ends first,
+ * and with it all that the job started. */
 void worker_finish_job(struct worker_process *worker, struct worker_outcome *outcome);
 
 /* A handle or a piece of work of this worker is done; the last one frees it. */

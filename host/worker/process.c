@@ -46,7 +46,13 @@ void worker_condemn(struct worker_process *worker, const char *code, const char 
     kill_all(worker, SIGKILL);
 }
 
-void worker_finish_job(struct worker_process *worker, struct worker_outcome *outcome)
+/* An outcome of a worker that has to end before it is told. */
+struct held_outcome {
+    struct worker_outcome outcome;
+    char *result, *folder;
+};
+
+static void tell_outcome(struct worker_process *worker, struct worker_outcome *outcome)
 {
     outcome->lease = worker->lease;
     worker->lease = 0;
@@ -56,6 +62,45 @@ void worker_finish_job(struct worker_process *worker, struct worker_outcome *out
     worker->jobs++;
     worker->idle_since_ns = clock_monotonic_ns();
     worker->events->finished(worker->client, worker, outcome);
+}
+
+/* What a program wrote goes on changing until it is gone, and the next job must not meet it. */
+static void hold_outcome(struct worker_process *worker, const struct worker_outcome *outcome)
+{
+    struct held_outcome *held = memory_zeroed(1, sizeof *held);
+    held->outcome = *outcome;
+    held->outcome.result = held->result =
+        outcome->result ? memory_bytes(outcome->result, outcome->result_length) : NULL;
+    held->outcome.folder = held->folder = memory_text(outcome->folder);
+    json_incref(held->outcome.artifacts);
+    worker->held = held;
+    worker->deadline_ns = 0;
+    worker->kill_ns = 0;
+    worker_process_stop(worker, false);
+}
+
+/* The workspace outlives the worker's own folder: whoever gets the call removes it. */
+static void tell_held_outcome(struct worker_process *worker)
+{
+    struct held_outcome *held = worker->held;
+    char *aside = memory_format("%s.done", worker->folder);
+    worker->held = NULL;
+    if (held->folder && rename(held->folder, aside) == 0)
+        held->outcome.folder = aside;
+    tell_outcome(worker, &held->outcome);
+    json_decref(held->outcome.artifacts);
+    free(held->result);
+    free(held->folder);
+    free(held);
+    free(aside);
+}
+
+void worker_finish_job(struct worker_process *worker, struct worker_outcome *outcome)
+{
+    if (worker->spec->exec)
+        hold_outcome(worker, outcome);
+    else
+        tell_outcome(worker, outcome);
 }
 
 void worker_release(struct worker_process *worker)
@@ -97,15 +142,18 @@ static void bury(struct worker_process *worker)
 {
     if (worker->state == DEAD || !worker->exited || uv_is_active((uv_handle_t *)&worker->pipe))
         return;
-    judge_end(worker);
+    if (!worker->held)
+        judge_end(worker);
     worker->state = DEAD;
-    if (worker->lease) {
+    if (worker->held) {
+        tell_held_outcome(worker);
+    } else if (worker->lease) {
         struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
                                          .error = worker->verdict,
                                          .crashed = true};
         char *folder = worker->moved_in ? memory_format("%s/%s", worker->folder, worker->job_folder) : NULL;
         outcome.folder = folder;
-        worker_finish_job(worker, &outcome);
+        tell_outcome(worker, &outcome);
         free(folder);
     }
     worker->events->gone(worker->client, worker, &worker->verdict);
