@@ -4,7 +4,8 @@
  */
 #include "archive.h"
 #include "clone.h"
-#include "pack.h"
+
+#include <exportd/kit/archive.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -97,6 +98,36 @@ static void clear_request(struct request *request)
     free(request->top);
 }
 
+static int on_packed(void *context, size_t done, size_t all)
+{
+    struct exportd_job *job = context;
+    exportd_progress(job, 0.92 + 0.07 * (double)done / (double)all, "packing the files");
+    return exportd_cancelled(job);
+}
+
+static int pack(const struct request *request, const char *top, int64_t time_s, bool zstd, const char *path,
+                struct exportd_kit_error *error)
+{
+    const struct exportd_archive_options options = {
+        .format = zstd ? EXPORTD_ARCHIVE_TAR_ZST : EXPORTD_ARCHIVE_TAR_GZ,
+        .top = top,
+        .time_s = time_s,
+        .step = on_packed,
+        .context = request->job,
+    };
+    size_t count = checkout_count(request->checkout);
+    struct exportd_archive_entry *entries = calloc(count + 1, sizeof *entries);
+    if (!entries)
+        return exportd_kit_no_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        struct checkout_entry entry = checkout_get(request->checkout, i);
+        entries[i] = (struct exportd_archive_entry){entry.path, entry.target, entry.executable};
+    }
+    int failed = exportd_archive_write_folder(request->top, entries, count, &options, path, error);
+    free(entries);
+    return failed;
+}
+
 /* The tarball of what was checked out, where one is wanted. name: the artifact's, or "". */
 static int make_artifact(const struct request *request, const json_t *data, const struct revision *revision,
                          char *name, size_t size, struct exportd_kit_error *error)
@@ -122,10 +153,7 @@ static int make_artifact(const struct request *request, const json_t *data, cons
     snprintf(name, size, "%s.%s", stem, form);
     if (asprintf(&path, "%s/%s", exportd_workspace(request->job), name) < 0)
         return exportd_kit_no_memory(error);
-    exportd_progress(request->job, 0.92, "packing the files");
-    const struct pack_options options = {
-        .zstd = zstd, .top = stem, .time_s = revision->time_s, .folder = request->top, .job = request->job};
-    int failed = pack_write(request->checkout, &options, path, error);
+    int failed = pack(request, stem, revision->time_s, zstd, path, error);
     if (!failed && exportd_artifact(request->job, path, name, zstd ? "application/zstd" : "application/gzip") != 0)
         failed = exportd_kit_fail(error, "artifact_refused", 0, "the host did not take %s (the reason is in its log)",
                                   name);

@@ -1,5 +1,5 @@
 /*
- * exportd/kit/archive.h: a bundle as one .tar.gz or .tar.zst.
+ * exportd/kit/archive.h: a bundle, or files on the disk, as one .tar.gz or .tar.zst.
  *
  * The same bundle and options give the same bytes: files in the bundle's order, folders before what is in them, one
  * time for all, owner and group 0 without names, modes 0644 and 0755 (folders 0755), no time or name in gzip's
@@ -33,6 +33,19 @@ struct exportd_archive_options {
  * "cancelled" where step() stopped it) and no file left. */
 int exportd_archive_write(const struct exportd_bundle *bundle, const struct exportd_archive_options *options,
                           const char *path, struct exportd_kit_error *error);
+
+/* A file on the disk, or a link. */
+struct exportd_archive_entry {
+    const char *path;   /* below the folder */
+    const char *target; /* of a link, which is written as it is; NULL: a file */
+    int executable;
+};
+
+/* The same for files that lie in folder, of any size, straight from the disk and without entries for folders. Sorts
+ * entries by their paths' bytes; no link is followed. level has no effect. */
+int exportd_archive_write_folder(const char *folder, struct exportd_archive_entry *entries, size_t count,
+                                 const struct exportd_archive_options *options, const char *path,
+                                 struct exportd_kit_error *error);
 
 #ifdef __cplusplus
 }

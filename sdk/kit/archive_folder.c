@@ -1,11 +1,12 @@
-/* pack.h: what was checked out, as one tarball. */
-#include "pack.h"
+/* exportd/kit/archive.h: a tarball of files on the disk. */
+#include <exportd/kit/archive.h>
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,12 @@
 #define STEP_EVERY 64
 
 struct packer {
-    const struct pack_options *options;
-    const struct checkout *checkout;
+    const struct exportd_archive_options *options;
+    const char *folder;
     struct archive *archive;
     struct archive_entry *entry;
     struct exportd_kit_error *error;
-    struct checkout_entry *entries; /* by their paths */
+    struct exportd_archive_entry *entries; /* by their paths */
     size_t count;
 };
 
@@ -33,14 +34,14 @@ static int fail_archive(struct packer *packer, const char *why)
 
 static int by_path(const void *a, const void *b)
 {
-    const struct checkout_entry *one = a, *other = b;
+    const struct exportd_archive_entry *one = a, *other = b;
     return strcmp(one->path, other->path);
 }
 
 static int set_up(struct packer *packer, int fd)
 {
     struct archive *archive = packer->archive;
-    bool zstd = packer->options->zstd;
+    bool zstd = packer->options->format == EXPORTD_ARCHIVE_TAR_ZST;
     if (archive_write_set_format_pax_restricted(archive) != ARCHIVE_OK ||
         archive_write_set_bytes_per_block(archive, BLOCK_BYTES) != ARCHIVE_OK ||
         archive_write_set_bytes_in_last_block(archive, 1) != ARCHIVE_OK ||
@@ -51,7 +52,7 @@ static int set_up(struct packer *packer, int fd)
     return 0;
 }
 
-static int write_header(struct packer *packer, const struct checkout_entry *file, int64_t size)
+static int write_header(struct packer *packer, const struct exportd_archive_entry *file, int64_t size)
 {
     char *path = NULL;
     if (asprintf(&path, "%s/%s", packer->options->top, file->path) < 0)
@@ -73,7 +74,7 @@ static int write_header(struct packer *packer, const struct checkout_entry *file
                : fail_archive(packer, archive_error_string(packer->archive));
 }
 
-static int write_file(struct packer *packer, int top_fd, const struct checkout_entry *file)
+static int write_file(struct packer *packer, int top_fd, const struct exportd_archive_entry *file)
 {
     char buffer[BLOCK_BYTES];
     struct stat status;
@@ -95,15 +96,12 @@ static int write_file(struct packer *packer, int top_fd, const struct checkout_e
 
 static int write_all(struct packer *packer)
 {
-    struct exportd_job *job = packer->options->job;
-    int top_fd = open(packer->options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct exportd_archive_options *options = packer->options;
+    int top_fd = open(packer->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int failed = top_fd < 0 ? fail_archive(packer, strerror(errno)) : 0;
     for (size_t i = 0; !failed && i < packer->count; i++) {
-        if (i % STEP_EVERY == 0) {
-            exportd_progress(job, 0.92 + 0.07 * (double)i / (double)packer->count, "packing the files");
-            if (exportd_cancelled(job))
-                failed = exportd_kit_fail(packer->error, "cancelled", 0, "the job was cancelled");
-        }
+        if (i % STEP_EVERY == 0 && options->step && options->step(options->context, i, packer->count))
+            failed = exportd_kit_fail(packer->error, "cancelled", 0, "the job was cancelled");
         failed = failed ? failed : write_file(packer, top_fd, &packer->entries[i]);
     }
     if (top_fd >= 0)
@@ -116,29 +114,25 @@ static int pack(struct packer *packer, int fd)
     int failed;
     packer->archive = archive_write_new();
     packer->entry = archive_entry_new();
-    packer->count = checkout_count(packer->checkout);
-    packer->entries = calloc(packer->count + 1, sizeof *packer->entries);
-    if (!packer->archive || !packer->entry || !packer->entries) {
+    if (!packer->archive || !packer->entry) {
         failed = exportd_kit_no_memory(packer->error);
     } else {
-        for (size_t i = 0; i < packer->count; i++)
-            packer->entries[i] = checkout_get(packer->checkout, i);
         qsort(packer->entries, packer->count, sizeof *packer->entries, by_path);
         failed = set_up(packer, fd);
         failed = failed ? failed : write_all(packer);
         if (!failed && archive_write_close(packer->archive) != ARCHIVE_OK)
             failed = fail_archive(packer, archive_error_string(packer->archive));
     }
-    free(packer->entries);
     archive_entry_free(packer->entry);
     archive_write_free(packer->archive);
     return failed;
 }
 
-int pack_write(const struct checkout *checkout, const struct pack_options *options, const char *path,
-               struct exportd_kit_error *error)
+int exportd_archive_write_folder(const char *folder, struct exportd_archive_entry *entries, size_t count,
+                                 const struct exportd_archive_options *options, const char *path,
+                                 struct exportd_kit_error *error)
 {
-    struct packer packer = {.options = options, .checkout = checkout, .error = error};
+    struct packer packer = {.options = options, .folder = folder, .entries = entries, .count = count, .error = error};
     /* libarchive turns paths into pax's UTF-8 by the thread's locale, and in "C" it can't. */
     locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
     if (!unicode)
