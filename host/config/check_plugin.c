@@ -276,13 +276,17 @@ static void check_secrets(const struct check *check, const char *const *asked)
     }
 }
 
-static void check_grant(const struct check *check, bool asked, bool given, const char *key, const char *line)
+/* Whoever wrote the key with another value has decided. */
+static void check_grant(const struct check *check, bool asked, bool given, const char *key, const char *yes,
+                        const char *no)
 {
-    if (asked && !given)
+    char section[256];
+    snprintf(section, sizeof section, "plugin %s", check->name);
+    if (asked && !given && !config_place(check->config, section, key))
         config_problems_add(check->problems, true, section_place(check),
                             "plugin %s asks for %s, which isn't granted; where its jobs need it, write %s in "
-                            "[plugin %s]",
-                            check->name, key, line, check->name);
+                            "[plugin %s], else %s",
+                            check->name, key, yes, check->name, no);
 }
 
 int config_check_plugin(const struct config *config, const char *plugin_name,
@@ -308,10 +312,11 @@ int config_check_plugin(const struct config *config, const char *plugin_name,
     check_unknown_variables(&check);
     check_secrets(&check, secrets_asked);
     check_grant(&check, (grants_asked & EXPORTD_GRANT_NETWORK) != 0, check.worker->network, "network",
-                "network = yes");
-    check_grant(&check, (grants_asked & EXPORTD_GRANT_EXEC) != 0, check.worker->exec, "exec", "exec = yes");
-    check_grant(&check, (grants_asked & EXPORTD_GRANT_CACHE) != 0, check.worker->cache[0] != '\0', "a cache",
-                "cache = NAME");
+                "network = yes", "network = no");
+    check_grant(&check, (grants_asked & EXPORTD_GRANT_EXEC) != 0, check.worker->exec, "exec", "exec = yes",
+                "exec = no");
+    check_grant(&check, (grants_asked & EXPORTD_GRANT_CACHE) != 0, check.worker->cache[0] != '\0', "cache",
+                "cache = NAME", "an empty cache =");
     if (problems->errors == errors_before)
         return 0;
     for (size_t i = 0; i < option_count; i++) {

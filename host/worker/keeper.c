@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -70,7 +71,14 @@ static void keep(pid_t worker, const sigset_t *wanted)
     }
 }
 
-void keeper_start(void)
+/* In a PID namespace of one's own: a /proc that knows no other. */
+static bool mount_own_proc(void)
+{
+    return getpid() == 1 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
+}
+
+bool keeper_start(void)
 {
     sigset_t wanted, before;
     sigemptyset(&wanted);
@@ -88,9 +96,11 @@ void keeper_start(void)
         signal(SIGTERM, SIG_DFL);
         keep(worker, &wanted);
     }
+    bool own_proc = worker == 0 && mount_own_proc();
     if (worker == 0)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     else
         prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     sigprocmask(SIG_SETMASK, &before, NULL);
+    return own_proc;
 }

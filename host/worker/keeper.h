@@ -10,8 +10,10 @@
 #ifndef EXPORTD_WORKER_KEEPER_H
 #define EXPORTD_WORKER_KEEPER_H
 
+#include <stdbool.h>
+
 /* Returns in the worker. Where no process can be made, in the one that called. Before the sandbox, with one thread.
- */
-void keeper_start(void);
+ * True where /proc shows the worker's own processes alone, so that it may be read; build tools want it. */
+bool keeper_start(void);
 
 #endif

@@ -161,8 +161,8 @@ static int check_block(const char *path, const struct exportd_block *block, stru
     /* The least that version 1.0 had; a size above ours can only come with a newer minor, refused above. */
     if (block->block_size != sizeof *block || !block->plugin ||
         block->plugin_size < offsetof(struct exportd_plugin, destroy) + sizeof(void *) ||
-        block->plugin_size > 65536 || block->task_size < offsetof(struct exportd_task, after) || block->task_size > 4096 ||
-        block->option_size < sizeof(struct exportd_option) || block->option_size > 4096)
+        block->plugin_size > 65536 || block->task_size < offsetof(struct exportd_task, after) ||
+        block->task_size > 4096 || block->option_size < sizeof(struct exportd_option) || block->option_size > 4096)
         return error_set(error, "plugin_invalid", false, "%s: the sizes in its block can't be right; rebuild it",
                          path);
     return 0;
@@ -241,8 +241,7 @@ static json_t *task_manifest(const struct exportd_task *task)
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "task", text_or_null(task->task), "option",
                      text_or_null(task->option), "value", text_or_null(task->value), "summary",
                      text_or_null(task->summary), "schema", text_or_null(task->schema), "after",
-                     text_or_null(task->after), "needs_repro",
-                     (task->flags & EXPORTD_NEEDS_REPRO) != 0);
+                     text_or_null(task->after), "needs_repro", (task->flags & EXPORTD_NEEDS_REPRO) != 0);
 }
 
 json_t *loader_manifest(const struct loader_plugin *plugin)

@@ -327,7 +327,7 @@ out:
     return failed;
 }
 
-static int enter_sandbox(json_t *configuration, json_t **sandbox_json, struct error *error)
+static int enter_sandbox(json_t *configuration, bool own_proc, json_t **sandbox_json, struct error *error)
 {
     const char *read_paths[READ_PATHS_MAX + 1] = {NULL};
     json_t *read = json_object_get(configuration, "read");
@@ -345,6 +345,7 @@ static int enter_sandbox(json_t *configuration, json_t **sandbox_json, struct er
         .cache = json_string_value(json_object_get(configuration, "cache")),
         .network = json_is_true(json_object_get(configuration, "network")),
         .exec = json_is_true(json_object_get(configuration, "exec")),
+        .own_proc = own_proc,
         .memory_bytes = (uint64_t)json_integer_value(json_object_get(configuration, "memory")),
         .file_bytes = (uint64_t)json_integer_value(json_object_get(configuration, "file")),
     };
@@ -431,10 +432,10 @@ int runtime_main(int fd)
     runtime.secrets = json_object_get(configuration, "secrets");
     runtime.cache = json_string_value(json_object_get(configuration, "cache"));
     runtime.workspace_root = json_string_value(json_object_get(configuration, "workspace"));
-    if (json_is_true(json_object_get(configuration, "exec")))
-        keeper_start();
+    bool own_proc = json_is_true(json_object_get(configuration, "exec")) && keeper_start();
     crash_install(fd);
-    if (enter_sandbox(configuration, &sandbox, &error) != 0 || loader_open(path, &runtime.plugin, &error) != 0) {
+    if (enter_sandbox(configuration, own_proc, &sandbox, &error) != 0 ||
+        loader_open(path, &runtime.plugin, &error) != 0) {
         refuse(fd, error.code, error.message);
         goto out;
     }

@@ -170,8 +170,11 @@ static int allow_paths(int ruleset, const struct sandbox_policy *policy, uint64_
     for (const char *const *path = exec_readable; policy->exec && *path; path++)
         if (allow_path(ruleset, *path, READ_FILES | run, handled, error) != 0)
             return -1;
+    if (policy->own_proc && allow_path(ruleset, "/proc", READ_FILES, handled, error) != 0)
+        return -1;
+    /* Who may start programs could copy one to its workspace and run that. */
     for (const char *const *path = policy->read; path && *path; path++)
-        if (allow_path(ruleset, *path, READ_FILES, handled, error) != 0)
+        if (allow_path(ruleset, *path, READ_FILES | (policy->exec ? run : 0), handled, error) != 0)
             return -1;
     if (allow_path(ruleset, "/dev/null", READ_FILES | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT_TRUNCATE, handled,
                    error) != 0)
@@ -280,6 +283,14 @@ static const char *const exec_calls[] = {"execve",
                                          "inotify_init1",
                                          "inotify_add_watch",
                                          "inotify_rm_watch",
+                                         "mknod", /* FIFOs; nobody here may make a device */
+                                         "mknodat",
+                                         "setuid", /* to what one is already, as make does before each command */
+                                         "setgid",
+                                         "setreuid",
+                                         "setregid",
+                                         "setresuid",
+                                         "setresgid",
                                          NULL};
 
 static int allow_calls(scmp_filter_ctx filter, const char *const *names)

@@ -21,6 +21,7 @@ struct sandbox_policy {
     const char *const *read;   /* further files and folders, ended by NULL */
     bool network;
     bool exec;
+    bool own_proc; /* /proc shows the worker's processes alone, and may be read */
     uint64_t memory_bytes;
     uint64_t file_bytes; /* the largest file */
 };

@@ -51,7 +51,7 @@ test('without the grant there is no cache, and check says so', async t => {
   const job = await host.runJob({ task: 'remember' });
   assert.equal(job.errorCode, 'no_cache');
   assert.match(host.log + run(['check', '-c', host.conf], { env: { EXPORTD_HOST_PLUGINS: host.plugins, EXPORTD_HOST_STATE: host.state } }).stderr,
-    /plugin patient asks for a cache, which isn't granted.*cache = NAME/);
+    /plugin patient asks for cache, which isn't granted.*cache = NAME/);
 });
 
 test('a cache whose name would lead out of its folder is refused', t => {
