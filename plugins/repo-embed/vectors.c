@@ -147,6 +147,21 @@ static size_t numbers_in_line(const struct vectors *vectors, size_t offset)
     return at == end ? count : 0;
 }
 
+/* Nonzero where the line at offset is a word with its numbers as text; the word may have blanks in it. */
+static bool begins_as_text(const struct vectors *vectors, size_t offset)
+{
+    const char *begin = vectors->map + offset, *end = vectors->map + vectors->size_bytes;
+    const char *newline = memchr(begin, '\n', (size_t)(end - begin)), *line_end = newline ? newline : end;
+    float number;
+    while (line_end > begin && strchr(" \t\r", line_end[-1]))
+        line_end--;
+    const char *at = vectors_before_numbers(begin, line_end, vectors->dimensions);
+    bool is_text = at > begin;
+    for (size_t i = 0; is_text && i < vectors->dimensions; i++)
+        is_text = vectors_number(&at, line_end, &number);
+    return is_text;
+}
+
 static int read_file(struct vectors *vectors, struct exportd_kit_error *error)
 {
     size_t words = 0, offset = read_counts(vectors, &words, &vectors->dimensions);
@@ -158,7 +173,7 @@ static int read_file(struct vectors *vectors, struct exportd_kit_error *error)
             "%s, line 1: this is neither \"<words> <dimensions>\" nor a word with its numbers, with 2 "
             "to %d of them; vectors in [plugin repo-embed] takes word2vec's text or binary format",
             vectors->name, VECTORS_DIMENSIONS_MAX);
-    vectors->binary = offset > 0 && numbers_in_line(vectors, offset) != vectors->dimensions;
+    vectors->binary = offset > 0 && !begins_as_text(vectors, offset);
     if (vectors->binary && memchr(vectors->map + offset, '\0', vectors->size_bytes - offset) == NULL &&
         memmem(vectors->map + offset, vectors->size_bytes - offset, "0.", 2))
         return exportd_kit_fail(

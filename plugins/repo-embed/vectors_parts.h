@@ -42,4 +42,7 @@ int vectors_step(struct vectors *vectors, size_t offset, struct exportd_kit_erro
 /* Reads one number at *at, before end, and moves *at behind it. Returns false where there is none. */
 bool vectors_number(const char **at, const char *end, float *number);
 
+/* Where the numbers of a line begin: some files have words with blanks in them, so they are counted from the end. */
+const char *vectors_before_numbers(const char *begin, const char *end, size_t dimensions);
+
 #endif

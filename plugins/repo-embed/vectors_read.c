@@ -69,8 +69,7 @@ static int keep_text(struct vectors *vectors, const char *word, size_t length, s
     return 0;
 }
 
-/* Where the numbers of a line begin: some files have words with blanks in them, so they are counted from the end. */
-static const char *before_numbers(const char *begin, const char *end, size_t dimensions)
+const char *vectors_before_numbers(const char *begin, const char *end, size_t dimensions)
 {
     const char *at = end;
     for (size_t left = dimensions; left > 0; left--) {
@@ -98,7 +97,7 @@ static int read_line(struct vectors *vectors, const char *begin, const char *end
     while (at && at < end && count < vectors->dimensions && vectors_number(&at, end, &numbers[count]))
         count++;
     if (count < vectors->dimensions || at < end) {
-        at = word_end = before_numbers(begin, end, vectors->dimensions);
+        at = word_end = vectors_before_numbers(begin, end, vectors->dimensions);
         for (count = 0; at < end && count < vectors->dimensions && vectors_number(&at, end, &numbers[count]);)
             count++;
     }
