@@ -54,6 +54,30 @@ function makeJob(number) {
   }
 }
 
+/** Where the jobs are that didn't end: what the store has of them, what the stream has, and what the hosts say. */
+async function whatIsLeft(postgres, client, hosts) {
+  const ended = new Set((await postgres.query('SELECT id FROM exportd.jobs WHERE state > 0')).map(row => row.id));
+  const left = {
+    counts: await postgres.query('SELECT state, count(*) FROM exportd.jobs GROUP BY state'),
+    finished: await postgres.query('SELECT count(*) FROM exportd.finished'),
+    others: await postgres.query("SELECT id, state, error_message FROM exportd.jobs WHERE id NOT LIKE 'job-%' LIMIT 5"),
+    queue: await postgres.query('SELECT * FROM exportd.queue LIMIT 5'),
+    waiting: await postgres.query('SELECT id FROM exportd.jobs JOIN exportd.queue USING (sequence) LIMIT 5'),
+    unknown: Array.from({ length: JOBS }, (_, i) => `job-${i}`).filter(id => !ended.has(id)).slice(0, 20),
+  };
+  const manager = await client.jetstreamManager();
+  for await (const stream of manager.streams.list()) {
+    left[stream.config.name] = stream.state;
+    for await (const consumer of manager.consumers.list(stream.config.name)) left[`${stream.config.name} ${consumer.name}`] = consumer;
+  }
+  for (const [i, host] of hosts.entries()) {
+    const { text } = await host.get('/metrics');
+    left[`host ${i}`] = [...text.split('\n').filter(line => /^exportd_(jobs|worker|store|nats)/.test(line) && !/ 0$/.test(line)), ...host.log.slice(-3000).split('\n')];
+    for (const { id } of left.waiting) left[`host ${i}: ${id}`] = (await host.get(`/jobs/${id}`)).json;
+  }
+  return JSON.stringify(left, null, 1);
+}
+
 const pause = ms => new Promise(done => setTimeout(done, ms));
 
 /** Starts a host again as whoever looks after it would: until it stands. */
@@ -85,7 +109,8 @@ test(`three hosts, ${JOBS} jobs, and hosts, NATS and PostgreSQL that die`, { tim
   await postgres.query(audit);
 
   // A caller believes nothing but the acknowledgement of JetStream; else it publishes the same request again.
-  const client = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true });
+  const client = await connect({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true,
+    timeout: 2000 }); // for a connection to a server that is killed just then
   afterwards(t, () => client.close());
   const stream = client.jetstream({ timeout: 1000 });
   let next = 0, published = 0, again = 0, ended = 0;
@@ -139,7 +164,9 @@ test(`three hosts, ${JOBS} jobs, and hosts, NATS and PostgreSQL that die`, { tim
   assert.equal(published, JOBS);
   t.diagnostic(`${kills} hosts were killed; ${again} requests were published again`);
 
-  await until(async () => await finished() === JOBS, 'the end of all jobs', 4 * patience);
+  await until(async () => await finished() === JOBS, 'the end of all jobs', 4 * patience).catch(async error => {
+    throw new Error(`${error.message}; ${await whatIsLeft(postgres, client, hosts)}`);
+  });
   const [counts] = await postgres.query(`SELECT (SELECT count(*) FROM exportd.jobs) AS jobs, (SELECT count(*) FROM exportd.jobs WHERE state = 2) AS completed,
     (SELECT count(*) FROM exportd.queue) AS queued, (SELECT count(*) FROM audit.ends) AS ends, (SELECT count(DISTINCT sequence) FROM audit.ends) AS ended,
     (SELECT count(DISTINCT job_id) FROM exportd.deliveries) AS told, (SELECT count(*) FROM exportd.deliveries) AS messages`);
