@@ -21,10 +21,13 @@ static enum exportd_status fail(struct exportd_job *job, const struct exportd_ki
     return exportd_fail(job, error->code ? error->code : "out_of_memory", error->retryable, "%s", error->message);
 }
 
-static json_t *describe(const struct pull *pull, const struct pull_outcome *outcome, const struct remote *remote)
+static json_t *describe(const struct pull *pull, const struct pull_outcome *outcome,
+                        const struct exportd_remote *remote)
 {
-    static const char *const forges[] = {
-        [REMOTE_GITHUB] = "github", [REMOTE_GITLAB] = "gitlab", [REMOTE_GITEA] = "gitea", [REMOTE_GIT] = "git"};
+    static const char *const forges[] = {[EXPORTD_REMOTE_GITHUB] = "github",
+                                         [EXPORTD_REMOTE_GITLAB] = "gitlab",
+                                         [EXPORTD_REMOTE_GITEA] = "gitea",
+                                         [EXPORTD_REMOTE_GIT] = "git"};
     json_t *notes = json_array();
     const char *note;
     for (size_t i = 0; (note = exportd_bundle_note(pull->bundle, i)); i++)
@@ -36,8 +39,8 @@ static json_t *describe(const struct pull *pull, const struct pull_outcome *outc
                      (json_int_t)exportd_bundle_count(pull->bundle), "note", outcome->note, "notes", notes);
 }
 
-static int open_pull(struct pull *pull, const json_t *data, struct remote *remote, struct pull_outcome *outcome,
-                     struct exportd_kit_error *error)
+static int open_pull(struct pull *pull, const json_t *data, struct exportd_remote *remote,
+                     struct pull_outcome *outcome, struct exportd_kit_error *error)
 {
     struct exportd_job *job = pull->job;
     const struct state *state = job->state;
@@ -48,18 +51,18 @@ static int open_pull(struct pull *pull, const json_t *data, struct remote *remot
                  "repo_url is missing; name the repository that the pull request goes to");
         return -1;
     }
-    if (remote_find(job, repo_url, remote, error) < 0)
+    if (exportd_remote_find(job, "export-pr", "repo_url", repo_url, remote, error) < 0)
         return -1;
     pull->http = state->http;
-    return remote->kind == REMOTE_GITHUB ? github_open(pull, remote, outcome, error)
-                                         : git_open(pull, remote, outcome, error);
+    return remote->kind == EXPORTD_REMOTE_GITHUB ? github_open(pull, remote, outcome, error)
+                                                 : git_open(pull, remote, outcome, error);
 }
 
 static enum exportd_status run(struct exportd_job *job, const json_t *data, json_t **result)
 {
     struct exportd_kit_error error = {0};
     struct pull pull = {0};
-    struct remote remote = {0};
+    struct exportd_remote remote = {0};
     struct pull_outcome outcome = {0};
     struct state *state = job->state;
     state->job = job;
@@ -70,7 +73,7 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
         *result = describe(&pull, &outcome, &remote);
     state->job = NULL;
     pull_outcome_clear(&outcome);
-    remote_clear(&remote);
+    exportd_remote_clear(&remote);
     pull_clear(&pull);
     return failed ? fail(job, &error) : EXPORTD_OK;
 }

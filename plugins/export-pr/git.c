@@ -53,7 +53,7 @@ static int fetch_branch(struct work *work, const char *branch, struct exportd_ki
     return failed;
 }
 
-static int find_base(struct work *work, const struct remote *remote, struct exportd_kit_error *error)
+static int find_base(struct work *work, const struct exportd_remote *remote, struct exportd_kit_error *error)
 {
     const char *branch = work->pull->base;
     char name[1024];
@@ -211,7 +211,7 @@ static int choose_branch(struct work *work, char **branch, struct exportd_kit_er
     return forge_branch_taken(pull, error);
 }
 
-static int push(struct work *work, const struct remote *remote, struct pull_outcome *outcome,
+static int push(struct work *work, const struct exportd_remote *remote, struct pull_outcome *outcome,
                 struct exportd_kit_error *error)
 {
     static const char *const states[] = {
@@ -234,21 +234,21 @@ static int push(struct work *work, const struct remote *remote, struct pull_outc
 }
 
 /* What the kit says of any repository, said of this one: which token, which key of conf.d. */
-static void name_the_mend(const struct remote *remote, struct exportd_kit_error *error)
+static void name_the_mend(const struct exportd_remote *remote, struct exportd_kit_error *error)
 {
     static const char *const scopes[] = {
-        [REMOTE_GITLAB] = "GITLAB_TOKEN needs the scopes api and write_repository, and the role Developer",
-        [REMOTE_GITEA] = "GITEA_TOKEN needs the scopes write:repository and write:issue",
-        [REMOTE_GIT] = "set GIT_TOKEN, and [plugin export-pr] git_user where the server wants a name with it",
+        [EXPORTD_REMOTE_GITLAB] = "GITLAB_TOKEN needs the scopes api and write_repository, and the role Developer",
+        [EXPORTD_REMOTE_GITEA] = "GITEA_TOKEN needs the scopes write:repository and write:issue",
+        [EXPORTD_REMOTE_GIT] = "set GIT_TOKEN, and [plugin export-pr] git_user where the server wants a name with it",
     };
     bool refused = strcmp(error->code, "git_unauthorized") == 0 || strcmp(error->code, "git_forbidden") == 0 ||
                    strcmp(error->code, "repository_not_found") == 0;
     size_t length = strlen(error->message);
-    if (refused && remote->kind != REMOTE_GITHUB)
+    if (refused && remote->kind != EXPORTD_REMOTE_GITHUB)
         snprintf(error->message + length, sizeof error->message - length, "; %s", scopes[remote->kind]);
 }
 
-int git_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+int git_open(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
              struct exportd_kit_error *error)
 {
     struct work work = {.pull = pull};
@@ -282,9 +282,9 @@ int git_open(const struct pull *pull, const struct remote *remote, struct pull_o
         return -1;
     }
     exportd_progress(pull->job, 0.8, "opening the pull request");
-    if (remote->kind == REMOTE_GITLAB)
+    if (remote->kind == EXPORTD_REMOTE_GITLAB)
         return gitlab_open(pull, remote, outcome, error);
-    if (remote->kind == REMOTE_GITEA)
+    if (remote->kind == EXPORTD_REMOTE_GITEA)
         return gitea_open(pull, remote, outcome, error);
     outcome->note = strdup("a plain Git remote has no pull requests: the branch is there, and that is all");
     return 0;

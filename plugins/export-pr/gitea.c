@@ -21,7 +21,7 @@ static char *title_of(const struct pull *pull)
     return asprintf(&title, pull->draft ? "WIP: %s" : "%s", pull->title) < 0 ? NULL : title;
 }
 
-static int update(const struct pull *pull, const struct remote *remote, const json_t *request,
+static int update(const struct pull *pull, const struct exportd_remote *remote, const json_t *request,
                   struct pull_outcome *outcome, struct exportd_kit_error *error)
 {
     char path[PATH_MAX_BYTES];
@@ -35,8 +35,8 @@ static int update(const struct pull *pull, const struct remote *remote, const js
         return 0;
     }
     snprintf(path, sizeof path, "/repos/%s/pulls/%lld", remote->path, (long long)outcome->number);
-    int status = forge_call(pull, remote, "PATCH", path, json_pack("{s:s*, s:s}", "title", title, "body", pull->body),
-                            &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "PATCH", path,
+                                    json_pack("{s:s*, s:s}", "title", title, "body", pull->body), &answer, error);
     if (status > 0 && status != 201 && status != 200)
         forge_refused(remote, status, answer, "update the pull request", error);
     outcome->state = "updated";
@@ -46,7 +46,7 @@ static int update(const struct pull *pull, const struct remote *remote, const js
 }
 
 /* Returns 1 where there is none that is open, 0 with the outcome filled, -1 with error filled. */
-static int find(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+static int find(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                 struct exportd_kit_error *error)
 {
     char path[PATH_MAX_BYTES];
@@ -55,7 +55,7 @@ static int find(const struct pull *pull, const struct remote *remote, struct pul
     snprintf(path, sizeof path, "/repos/%s/pulls/%s/%s", remote->path, base ? base : "", branch ? branch : "");
     free(branch);
     free(base);
-    int status = forge_call(pull, remote, "GET", path, NULL, &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "GET", path, NULL, &answer, error);
     int result = -1;
     const char *state = json_string_value(json_object_get(answer, "state"));
     if (status == 404 || (status == 200 && state && strcmp(state, "open") != 0))
@@ -69,7 +69,7 @@ static int find(const struct pull *pull, const struct remote *remote, struct pul
 }
 
 /* The ids of the labels that the repository has; the others go to the note. */
-static json_t *find_labels(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+static json_t *find_labels(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                            struct exportd_kit_error *error)
 {
     json_t *ids = json_array(), *answer = NULL;
@@ -79,7 +79,7 @@ static json_t *find_labels(const struct pull *pull, const struct remote *remote,
     if (json_array_size(pull->labels) == 0)
         return ids;
     snprintf(path, sizeof path, "/repos/%s/labels?limit=50", remote->path);
-    int status = forge_call(pull, remote, "GET", path, NULL, &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "GET", path, NULL, &answer, error);
     json_array_foreach(pull->labels, index, name)
     {
         json_t *id = NULL;
@@ -102,7 +102,7 @@ static json_t *find_labels(const struct pull *pull, const struct remote *remote,
 }
 
 /* The pull request is there: what can't be had of reviewers is no failure. */
-static int ask_for_reviews(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+static int ask_for_reviews(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                            struct exportd_kit_error *error)
 {
     char path[PATH_MAX_BYTES];
@@ -116,14 +116,14 @@ static int ask_for_reviews(const struct pull *pull, const struct remote *remote,
     if (json_array_size(pull->team_reviewers) > 0)
         json_object_set_new(body, "team_reviewers", json_deep_copy(pull->team_reviewers));
     snprintf(path, sizeof path, "/repos/%s/pulls/%lld/requested_reviewers", remote->path, (long long)outcome->number);
-    int status = forge_call(pull, remote, "POST", path, body, &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "POST", path, body, &answer, error);
     if (status > 0 && status != 201)
         forge_note(outcome, "Gitea refuses the reviewers (%d)", status);
     json_decref(answer);
     return status < 0 ? -1 : 0;
 }
 
-static int create(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+static int create(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                   struct exportd_kit_error *error)
 {
     char path[PATH_MAX_BYTES];
@@ -140,7 +140,7 @@ static int create(const struct pull *pull, const struct remote *remote, struct p
         json_object_set_new(body, "assignees", json_deep_copy(pull->assignees));
     json_decref(labels);
     snprintf(path, sizeof path, "/repos/%s/pulls", remote->path);
-    int status = forge_call(pull, remote, "POST", path, body, &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "POST", path, body, &answer, error);
     int result = -1;
     if (status == 201) {
         take_request(answer, outcome);
@@ -157,7 +157,7 @@ static int create(const struct pull *pull, const struct remote *remote, struct p
     return result;
 }
 
-int gitea_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+int gitea_open(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                struct exportd_kit_error *error)
 {
     int found = find(pull, remote, outcome, error);

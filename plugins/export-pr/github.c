@@ -132,7 +132,7 @@ static int read_base(struct github *github)
     return status;
 }
 
-int github_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+int github_open(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                 struct exportd_kit_error *error)
 {
     struct github github = {.pull = pull, .remote = remote, .outcome = outcome, .error = error};

@@ -20,7 +20,7 @@ struct github_commit {
 /* One pull request under way. */
 struct github {
     const struct pull *pull;
-    const struct remote *remote;
+    const struct exportd_remote *remote;
     struct pull_outcome *outcome;
     struct exportd_kit_error *error;
     char *repository; /* "owner/name", where the pull request is opened */

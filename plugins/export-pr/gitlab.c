@@ -7,7 +7,7 @@
 #define OPEN_IT "open the merge request"
 
 /* The ids of users by their names; names that GitLab doesn't know go to the note. */
-static json_t *find_users(const struct pull *pull, const struct remote *remote, const json_t *names,
+static json_t *find_users(const struct pull *pull, const struct exportd_remote *remote, const json_t *names,
                           struct pull_outcome *outcome, struct exportd_kit_error *error)
 {
     json_t *ids = json_array(), *answer;
@@ -19,7 +19,7 @@ static json_t *find_users(const struct pull *pull, const struct remote *remote, 
         char *escaped = exportd_http_escape(json_string_value(name));
         snprintf(path, sizeof path, "/users?username=%s", escaped ? escaped : "");
         free(escaped);
-        int status = forge_call(pull, remote, "GET", path, NULL, &answer, error);
+        int status = exportd_forge_call(pull->job, pull->http, remote, "GET", path, NULL, &answer, error);
         json_t *id = json_object_get(json_array_get(answer, 0), "id");
         if (status == 200 && id)
             json_array_append(ids, id);
@@ -64,8 +64,8 @@ static char *title_of(const struct pull *pull)
 }
 
 /* Brings an open request's words up to date. */
-static int update(const struct pull *pull, const struct remote *remote, const char *project, const json_t *request,
-                  struct pull_outcome *outcome, struct exportd_kit_error *error)
+static int update(const struct pull *pull, const struct exportd_remote *remote, const char *project,
+                  const json_t *request, struct pull_outcome *outcome, struct exportd_kit_error *error)
 {
     json_t *description = json_object_get(request, "description"), *answer;
     char path[1200];
@@ -79,8 +79,9 @@ static int update(const struct pull *pull, const struct remote *remote, const ch
         return 0;
     }
     snprintf(path, sizeof path, "/projects/%s/merge_requests/%lld", project, (long long)outcome->number);
-    int status = forge_call(pull, remote, "PUT", path,
-                            json_pack("{s:s*, s:s}", "title", title, "description", pull->body), &answer, error);
+    int status =
+        exportd_forge_call(pull->job, pull->http, remote, "PUT", path,
+                           json_pack("{s:s*, s:s}", "title", title, "description", pull->body), &answer, error);
     if (status > 0 && status != 200)
         forge_refused(remote, status, answer, "update the merge request", error);
     outcome->state = "updated";
@@ -90,7 +91,7 @@ static int update(const struct pull *pull, const struct remote *remote, const ch
 }
 
 /* Returns 1 where there is none, 0 with the outcome filled, -1 with error filled. */
-static int find(const struct pull *pull, const struct remote *remote, const char *project,
+static int find(const struct pull *pull, const struct exportd_remote *remote, const char *project,
                 struct pull_outcome *outcome, struct exportd_kit_error *error)
 {
     char path[4096];
@@ -100,7 +101,7 @@ static int find(const struct pull *pull, const struct remote *remote, const char
              branch ? branch : "", base ? base : "");
     free(branch);
     free(base);
-    int status = forge_call(pull, remote, "GET", path, NULL, &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "GET", path, NULL, &answer, error);
     int result = -1;
     if (status == 200)
         result = json_array_size(answer) == 0
@@ -112,7 +113,7 @@ static int find(const struct pull *pull, const struct remote *remote, const char
     return result;
 }
 
-static int create(const struct pull *pull, const struct remote *remote, const char *project,
+static int create(const struct pull *pull, const struct exportd_remote *remote, const char *project,
                   struct pull_outcome *outcome, struct exportd_kit_error *error)
 {
     char path[1200];
@@ -138,7 +139,7 @@ static int create(const struct pull *pull, const struct remote *remote, const ch
     if (json_array_size(pull->team_reviewers) > 0)
         forge_note(outcome, "GitLab has no team reviewers: they were left out");
     snprintf(path, sizeof path, "/projects/%s/merge_requests", project);
-    int status = forge_call(pull, remote, "POST", path, body, &answer, error);
+    int status = exportd_forge_call(pull->job, pull->http, remote, "POST", path, body, &answer, error);
     int result = -1;
     if (status == 201) {
         take_request(answer, outcome);
@@ -155,7 +156,7 @@ static int create(const struct pull *pull, const struct remote *remote, const ch
     return result;
 }
 
-int gitlab_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+int gitlab_open(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                 struct exportd_kit_error *error)
 {
     char *project = exportd_http_escape(remote->path);

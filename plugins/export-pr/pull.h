@@ -9,26 +9,9 @@
 
 #include <exportd/kit/bundle.h>
 #include <exportd/kit/http.h>
+#include <exportd/kit/remote.h>
 #include <exportd/plugin.h>
 #include <stdbool.h>
-
-enum remote_kind {
-    REMOTE_GITHUB, /* github.com or GitHub Enterprise: its Git Data API, no clone */
-    REMOTE_GITLAB, /* pushed by libgit2, merge request by its API */
-    REMOTE_GITEA,  /* pushed by libgit2, pull request by its API; Forgejo too */
-    REMOTE_GIT,    /* pushed by libgit2; no pull request */
-};
-
-/* Where the pull request goes. Only addresses that conf.d names get a token. */
-struct remote {
-    enum remote_kind kind;
-    char *web;         /* "https://github.com", as conf.d has it, without a slash at its end */
-    char *api;         /* "https://api.github.com"; NULL for REMOTE_GIT */
-    char *path;        /* "owner/name" ("group/sub/name" at GitLab), without .git */
-    char *url;         /* for git: "https://github.com/owner/name.git"; never with a user or token in it */
-    const char *token; /* borrowed; NULL where conf.d grants none */
-    const char *user;  /* with the token as the password of HTTP's basic authentication */
-};
 
 /* Around the mark in a body. */
 #define PULL_MARK_BEGIN "<!-- "
@@ -73,17 +56,11 @@ int pull_make(struct exportd_job *job, const json_t *data, struct pull *pull, st
 void pull_clear(struct pull *pull);
 void pull_outcome_clear(struct pull_outcome *outcome);
 
-/* Finds where repo_url belongs by what conf.d names. Returns 0, or -1 with error filled ("repo_url_invalid",
- * "remote_unknown", "token_missing"). */
-int remote_find(struct exportd_job *job, const char *repo_url, struct remote *remote,
-                struct exportd_kit_error *error);
-void remote_clear(struct remote *remote);
-
 /* The forges. Each returns 0 with outcome filled, or -1 with error filled; where the service says how long to wait,
  * exportd_retry_after() was called. */
-int github_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+int github_open(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
                 struct exportd_kit_error *error);
-int git_open(const struct pull *pull, const struct remote *remote, struct pull_outcome *outcome,
+int git_open(const struct pull *pull, const struct exportd_remote *remote, struct pull_outcome *outcome,
              struct exportd_kit_error *error);
 
 #endif

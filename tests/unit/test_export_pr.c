@@ -10,8 +10,12 @@
 #include "export-pr/branch_name.c"
 #include "export-pr/escape.c"
 #include "export-pr/markdown.c"
-#include "export-pr/remote.c"
 
+#include <exportd/kit/remote.h>
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,34 +54,34 @@ static void an_address_that_conf_d_names_is_found_in_every_form(void **state)
     (void)state;
     static const struct {
         const char *given;
-        enum remote_kind kind;
+        enum exportd_remote_kind kind;
         const char *api, *path, *url, *token, *user;
     } cases[] = {
-        {"https://github.com/owner/name", REMOTE_GITHUB, "https://api.github.com", "owner/name",
+        {"https://github.com/owner/name", EXPORTD_REMOTE_GITHUB, "https://api.github.com", "owner/name",
          "https://github.com/owner/name.git", "GITHUB_TOKEN", "x-access-token"},
-        {"https://GitHub.com:443/owner/name.git/", REMOTE_GITHUB, "https://api.github.com", "owner/name",
+        {"https://GitHub.com:443/owner/name.git/", EXPORTD_REMOTE_GITHUB, "https://api.github.com", "owner/name",
          "https://github.com/owner/name.git", "GITHUB_TOKEN", "x-access-token"},
-        {"git@github.com:owner/name.git", REMOTE_GITHUB, "https://api.github.com", "owner/name",
+        {"git@github.com:owner/name.git", EXPORTD_REMOTE_GITHUB, "https://api.github.com", "owner/name",
          "https://github.com/owner/name.git", "GITHUB_TOKEN", "x-access-token"},
-        {"ssh://git@github.com:22/owner/name", REMOTE_GITHUB, "https://api.github.com", "owner/name",
+        {"ssh://git@github.com:22/owner/name", EXPORTD_REMOTE_GITHUB, "https://api.github.com", "owner/name",
          "https://github.com/owner/name.git", "GITHUB_TOKEN", "x-access-token"},
-        {"owner/na.me-1_", REMOTE_GITHUB, "https://api.github.com", "owner/na.me-1_",
+        {"owner/na.me-1_", EXPORTD_REMOTE_GITHUB, "https://api.github.com", "owner/na.me-1_",
          "https://github.com/owner/na.me-1_.git", "GITHUB_TOKEN", "x-access-token"},
-        {"https://git.example.org/hub/owner/name", REMOTE_GITHUB, "https://api.git.example.org:443", "owner/name",
-         "https://git.example.org/hub/owner/name.git", "GITHUB_ENTERPRISE_TOKEN", "x-access-token"},
-        {"http://lab.example.org:8080/group/sub/name", REMOTE_GITLAB, "http://lab.example.org:8080/api/v4",
+        {"https://git.example.org/hub/owner/name", EXPORTD_REMOTE_GITHUB, "https://api.git.example.org:443",
+         "owner/name", "https://git.example.org/hub/owner/name.git", "GITHUB_ENTERPRISE_TOKEN", "x-access-token"},
+        {"http://lab.example.org:8080/group/sub/name", EXPORTD_REMOTE_GITLAB, "http://lab.example.org:8080/api/v4",
          "group/sub/name", "http://lab.example.org:8080/group/sub/name.git", "GITLAB_TOKEN", "x-access-token"},
-        {"https://gitea.example.org/owner/name", REMOTE_GITEA, "https://GITEA.example.org/api/v1", "owner/name",
-         "https://GITEA.example.org/owner/name.git", "GITEA_TOKEN", "x-access-token"},
-        {"https://plain.example.org/repos/deep/er/name.git", REMOTE_GIT, NULL, "deep/er/name",
+        {"https://gitea.example.org/owner/name", EXPORTD_REMOTE_GITEA, "https://GITEA.example.org/api/v1",
+         "owner/name", "https://GITEA.example.org/owner/name.git", "GITEA_TOKEN", "x-access-token"},
+        {"https://plain.example.org/repos/deep/er/name.git", EXPORTD_REMOTE_GIT, NULL, "deep/er/name",
          "https://plain.example.org/repos/deep/er/name.git", "GIT_TOKEN", "bot"},
-        {"https://plain.example.org/repos/~me/name", REMOTE_GIT, NULL, "~me/name",
+        {"https://plain.example.org/repos/~me/name", EXPORTD_REMOTE_GIT, NULL, "~me/name",
          "https://plain.example.org/repos/~me/name", "GIT_TOKEN", "bot"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct remote remote;
+        struct exportd_remote remote;
         struct exportd_kit_error error = {0};
-        if (remote_find(&job, cases[i].given, &remote, &error) < 0)
+        if (exportd_remote_find(&job, "export-pr", "repo_url", cases[i].given, &remote, &error) < 0)
             fail_msg("%s: %s", cases[i].given, error.message);
         assert_int_equal(remote.kind, cases[i].kind);
         if (cases[i].api)
@@ -88,7 +92,7 @@ static void an_address_that_conf_d_names_is_found_in_every_form(void **state)
         assert_string_equal(remote.url, cases[i].url);
         assert_string_equal(remote.token, cases[i].token);
         assert_string_equal(remote.user, cases[i].user);
-        remote_clear(&remote);
+        exportd_remote_clear(&remote);
     }
 }
 
@@ -132,31 +136,32 @@ static void every_other_address_is_refused_and_says_why(void **state)
         {"https://plain.example.org/reposit/x", "remote_unknown", "plain.example.org"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct remote remote;
+        struct exportd_remote remote;
         struct exportd_kit_error error = {0};
-        if (remote_find(&job, cases[i].given, &remote, &error) == 0)
+        if (exportd_remote_find(&job, "export-pr", "repo_url", cases[i].given, &remote, &error) == 0)
             fail_msg("%s was taken", cases[i].given);
         if (strcmp(error.code, cases[i].code) != 0 || !strstr(error.message, cases[i].words))
             fail_msg("%s: %s: %s", cases[i].given, error.code, error.message);
         assert_null(strstr(error.message, "hidden"));
         assert_false(error.retryable);
-        remote_clear(&remote);
+        exportd_remote_clear(&remote);
     }
 }
 
 static void a_forge_needs_a_token_and_a_plain_remote_does_not(void **state)
 {
     (void)state;
-    struct remote remote;
+    struct exportd_remote remote;
     struct exportd_kit_error error = {0};
     has_tokens = false;
-    assert_int_equal(remote_find(&job, "owner/name", &remote, &error), -1);
+    assert_int_equal(exportd_remote_find(&job, "export-pr", "repo_url", "owner/name", &remote, &error), -1);
     assert_string_equal(error.code, "token_missing");
     assert_non_null(strstr(error.message, "secrets = GITHUB_TOKEN"));
-    remote_clear(&remote);
-    assert_int_equal(remote_find(&job, "https://plain.example.org/repos/x", &remote, &error), 0);
+    exportd_remote_clear(&remote);
+    assert_int_equal(
+        exportd_remote_find(&job, "export-pr", "repo_url", "https://plain.example.org/repos/x", &remote, &error), 0);
     assert_null(remote.token);
-    remote_clear(&remote);
+    exportd_remote_clear(&remote);
     has_tokens = true;
 }
 

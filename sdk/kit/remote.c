@@ -1,8 +1,8 @@
-/* pull.h: where a pull request goes. A token goes to the addresses of conf.d alone. */
-#include "pull.h"
+/* exportd/kit/remote.h: where something is to be pushed. A token goes to the addresses of conf.d alone. */
+#include <exportd/kit/remote.h>
 
 #include <ctype.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,18 +11,18 @@
 
 /* The addresses that conf.d may name, with what goes to each. */
 static const struct forge {
-    enum remote_kind kind;
+    enum exportd_remote_kind kind;
     const char *key;
     const char *api_key; /* or NULL: api_path below the address */
     const char *api_path;
     const char *secret;
     const char *user; /* NULL: conf.d's git_user */
 } forges[] = {
-    {REMOTE_GITHUB, "github", "github_api", "/api/v3", "GITHUB_TOKEN", "x-access-token"},
-    {REMOTE_GITHUB, "enterprise", "enterprise_api", "/api/v3", "GITHUB_ENTERPRISE_TOKEN", "x-access-token"},
-    {REMOTE_GITLAB, "gitlab", NULL, "/api/v4", "GITLAB_TOKEN", "x-access-token"},
-    {REMOTE_GITEA, "gitea", NULL, "/api/v1", "GITEA_TOKEN", "x-access-token"},
-    {REMOTE_GIT, "git", NULL, NULL, "GIT_TOKEN", NULL},
+    {EXPORTD_REMOTE_GITHUB, "github", "github_api", "/api/v3", "GITHUB_TOKEN", "x-access-token"},
+    {EXPORTD_REMOTE_GITHUB, "enterprise", "enterprise_api", "/api/v3", "GITHUB_ENTERPRISE_TOKEN", "x-access-token"},
+    {EXPORTD_REMOTE_GITLAB, "gitlab", NULL, "/api/v4", "GITLAB_TOKEN", "x-access-token"},
+    {EXPORTD_REMOTE_GITEA, "gitea", NULL, "/api/v1", "GITEA_TOKEN", "x-access-token"},
+    {EXPORTD_REMOTE_GIT, "git", NULL, NULL, "GIT_TOKEN", NULL},
 };
 #define FORGE_COUNT (sizeof forges / sizeof *forges)
 
@@ -33,18 +33,13 @@ struct address {
     char path[URL_MAX]; /* without slashes at its ends */
 };
 
-static int refuse(struct exportd_kit_error *error, const char *code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int refuse(struct exportd_kit_error *error, const char *code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    error->code = code;
-    error->retryable = 0;
-    vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    return -1;
-}
+/* What is looked for, by whom, and what was found. */
+struct search {
+    struct exportd_job *job;
+    const char *plugin, *key; /* for messages */
+    struct exportd_remote *remote;
+    struct exportd_kit_error *error;
+};
 
 static void copy_path(struct address *address, const char *path)
 {
@@ -150,99 +145,101 @@ static const char *below(const char *path, const char *prefix)
 }
 
 /* Reads a key of conf.d. Returns 1 where it names an address, 0 where it is empty, -1 with error filled. */
-static int read_key(struct exportd_job *job, const char *key, struct address *address, char web[URL_MAX],
-                    struct exportd_kit_error *error)
+static int read_key(const struct search *search, const char *key, struct address *address, char web[URL_MAX])
 {
-    const char *value = exportd_option(job, key);
+    const char *value = exportd_option(search->job, key);
     if (!value || !*value)
         return 0;
     const char *wrong = read_url(value, address);
     if (wrong)
-        return refuse(error, "configuration_invalid", "[plugin export-pr] %s in conf.d %s", key, wrong);
+        return exportd_kit_fail(search->error, "configuration_invalid", 0, "[plugin %s] %s in conf.d %s",
+                                search->plugin, key, wrong);
     snprintf(web, URL_MAX, "%s", value);
     for (size_t length = strlen(web); length && web[length - 1] == '/'; length--)
         web[length - 1] = '\0';
     return 1;
 }
 
-static int fill_api(struct exportd_job *job, const struct forge *forge, const struct address *address,
-                    const char *web, struct remote *remote, struct exportd_kit_error *error)
+static int fill_api(const struct search *search, const struct forge *forge, const struct address *address,
+                    const char *web)
 {
+    struct exportd_remote *remote = search->remote;
     char api[URL_MAX];
     struct address ignored;
     if (!forge->api_path)
         return 0;
-    int named = forge->api_key ? read_key(job, forge->api_key, &ignored, api, error) : 0;
+    int named = forge->api_key ? read_key(search, forge->api_key, &ignored, api) : 0;
     if (named < 0)
         return -1;
     int length = named ? asprintf(&remote->api, "%s", api)
-                 : forge->kind == REMOTE_GITHUB && address->https && strcmp(address->host, "github.com") == 0
+                 : forge->kind == EXPORTD_REMOTE_GITHUB && address->https && strcmp(address->host, "github.com") == 0
                      ? asprintf(&remote->api, "https://api.github.com")
                      : asprintf(&remote->api, "%s%s", web, forge->api_path);
     if (length < 0)
         remote->api = NULL;
-    return remote->api ? 0 : refuse(error, "out_of_memory", "not enough memory for an address");
+    return remote->api ? 0 : exportd_kit_no_memory(search->error);
 }
 
-static int fill(struct exportd_job *job, const struct forge *forge, const struct address *address, const char *web,
-                const char *path, struct remote *remote, struct exportd_kit_error *error)
+static int fill(const struct search *search, const struct forge *forge, const struct address *address,
+                const char *web, const char *path)
 {
+    struct exportd_remote *remote = search->remote;
     size_t length = strlen(path);
     size_t suffix = length > 4 && strcasecmp(path + length - 4, ".git") == 0 ? 4 : 0;
-    const char *secret = exportd_secret(job, forge->secret);
+    const char *secret = exportd_secret(search->job, forge->secret);
     remote->kind = forge->kind;
     remote->web = strdup(web);
     remote->path = strndup(path, length - suffix);
     /* A plain server may know the one name or the other; the forges know both. */
-    if (asprintf(&remote->url, "%s/%s%s", web, path, forge->kind == REMOTE_GIT || suffix ? "" : ".git") < 0)
+    if (asprintf(&remote->url, "%s/%s%s", web, path, forge->kind == EXPORTD_REMOTE_GIT || suffix ? "" : ".git") < 0)
         remote->url = NULL;
     remote->token = secret && *secret ? secret : NULL;
-    remote->user = forge->user ? forge->user : exportd_option(job, "git_user");
+    remote->user = forge->user ? forge->user : exportd_option(search->job, "git_user");
     if (!remote->web || !remote->path || !remote->url)
-        return refuse(error, "out_of_memory", "not enough memory for an address");
-    bool plain = is_plain_path(remote->path, forge->kind == REMOTE_GIT);
+        return exportd_kit_no_memory(search->error);
+    bool plain = is_plain_path(remote->path, forge->kind == EXPORTD_REMOTE_GIT);
     size_t segments = count_segments(remote->path);
-    bool fits = forge->kind == REMOTE_GIT || (forge->kind == REMOTE_GITLAB ? segments >= 2 : segments == 2);
+    bool fits =
+        forge->kind == EXPORTD_REMOTE_GIT || (forge->kind == EXPORTD_REMOTE_GITLAB ? segments >= 2 : segments == 2);
     if (!plain || !fits)
-        return refuse(
-            error, "repo_url_invalid",
-            "repo_url names no repository of %s; write it as %s/owner/name, without what may follow the name", web,
-            web);
-    if (!remote->token && forge->kind != REMOTE_GIT)
-        return refuse(error, "token_missing",
-                      "there is no token for %s: set the secret %s, and grant it with secrets = %s in [plugin "
-                      "export-pr] of conf.d",
-                      web, forge->secret, forge->secret);
-    return fill_api(job, forge, address, web, remote, error);
+        return exportd_kit_fail(search->error, "repo_url_invalid", 0,
+                                "%s names no repository of %s; write it as %s/owner/name, without what may follow "
+                                "the name",
+                                search->key, web, web);
+    if (!remote->token && forge->kind != EXPORTD_REMOTE_GIT)
+        return exportd_kit_fail(search->error, "token_missing", 0,
+                                "there is no token for %s: set the secret %s, and grant it with secrets = %s in "
+                                "[plugin %s] of conf.d",
+                                web, forge->secret, forge->secret, search->plugin);
+    return fill_api(search, forge, address, web);
 }
 
-static int refuse_unknown(struct exportd_job *job, const char *host, struct exportd_kit_error *error)
+static int refuse_unknown(const struct search *search, const char *host)
 {
     char known[KNOWN_MAX] = "";
     char quoted[300];
     size_t length = 0;
     for (size_t i = 0; i < FORGE_COUNT && length < sizeof known; i++) {
-        const char *value = exportd_option(job, forges[i].key);
+        const char *value = exportd_option(search->job, forges[i].key);
         if (value && *value)
             length += (size_t)snprintf(known + length, sizeof known - length, "%s%s = %.80s", length ? ", " : "",
                                        forges[i].key, value);
     }
-    return refuse(
-        error, "remote_unknown",
-        "repo_url leads to %s, which [plugin export-pr] in conf.d does not name (it has %s), so no token goes "
-        "there; add its address as enterprise, gitlab, gitea or git",
-        exportd_bundle_quote(host, quoted, sizeof quoted), known[0] ? known : "none");
+    return exportd_kit_fail(search->error, "remote_unknown", 0,
+                            "%s leads to %s, which [plugin %s] in conf.d does not name (it has %s), so no token goes "
+                            "there; add its address as enterprise, gitlab, gitea or git",
+                            search->key, exportd_bundle_quote(host, quoted, sizeof quoted), search->plugin,
+                            known[0] ? known : "none");
 }
 
 /* Finds the forge that the address belongs to. ssh: its scheme says nothing. */
-static int match(struct exportd_job *job, const struct address *wanted, bool ssh, struct remote *remote,
-                 struct exportd_kit_error *error)
+static int match(const struct search *search, const struct address *wanted, bool ssh)
 {
     char web[URL_MAX];
     const char *other_scheme = NULL;
     for (size_t i = 0; i < FORGE_COUNT; i++) {
         struct address address;
-        int named = read_key(job, forges[i].key, &address, web, error);
+        int named = read_key(search, forges[i].key, &address, web);
         if (named < 0)
             return -1;
         const char *path =
@@ -250,14 +247,14 @@ static int match(struct exportd_job *job, const struct address *wanted, bool ssh
         if (!path)
             continue;
         if (ssh || address.https == wanted->https)
-            return fill(job, &forges[i], &address, web, path, remote, error);
+            return fill(search, &forges[i], &address, web, path);
         other_scheme = address.https ? "https" : "http";
     }
     if (other_scheme)
-        return refuse(error, "repo_url_invalid",
-                      "repo_url begins with %s, and conf.d names that host with %s; write %s",
-                      wanted->https ? "https" : "http", other_scheme, other_scheme);
-    return refuse_unknown(job, wanted->host, error);
+        return exportd_kit_fail(search->error, "repo_url_invalid", 0,
+                                "%s begins with %s, and conf.d names that host with %s; write %s", search->key,
+                                wanted->https ? "https" : "http", other_scheme, other_scheme);
+    return refuse_unknown(search, wanted->host);
 }
 
 /* "owner/name": at GitHub. */
@@ -267,36 +264,39 @@ static bool is_shorthand(const char *text)
            text[strlen(text) - 1] != '/';
 }
 
-int remote_find(struct exportd_job *job, const char *repo_url, struct remote *remote, struct exportd_kit_error *error)
+int exportd_remote_find(struct exportd_job *job, const char *plugin, const char *key, const char *text,
+                        struct exportd_remote *remote, struct exportd_kit_error *error)
 {
+    const struct search search = {.job = job, .plugin = plugin, .key = key, .remote = remote, .error = error};
     struct address address;
     char web[URL_MAX];
-    *remote = (struct remote){0};
-    if (is_shorthand(repo_url)) {
-        int named = read_key(job, forges[0].key, &address, web, error);
+    *remote = (struct exportd_remote){0};
+    if (is_shorthand(text)) {
+        int named = read_key(&search, forges[0].key, &address, web);
         if (named < 0)
             return -1;
         if (named)
-            return fill(job, &forges[0], &address, web, repo_url, remote, error);
-        return refuse(error, "repo_url_invalid",
-                      "repo_url names no host, and [plugin export-pr] in conf.d has no github; write the whole URL");
+            return fill(&search, &forges[0], &address, web, text);
+        return exportd_kit_fail(error, "repo_url_invalid", 0,
+                                "%s names no host, and [plugin %s] in conf.d has no github; write the whole URL", key,
+                                plugin);
     }
-    if (read_ssh(repo_url, &address))
-        return match(job, &address, true, remote, error);
-    const char *wrong = read_url(repo_url, &address);
+    if (read_ssh(text, &address))
+        return match(&search, &address, true);
+    const char *wrong = read_url(text, &address);
     if (wrong)
-        return refuse(error, "repo_url_invalid",
-                      "repo_url %s; write it as https://github.com/owner/name, git@github.com:owner/name.git or "
-                      "owner/name",
-                      wrong);
-    return match(job, &address, false, remote, error);
+        return exportd_kit_fail(error, "repo_url_invalid", 0,
+                                "%s %s; write it as https://github.com/owner/name, git@github.com:owner/name.git or "
+                                "owner/name",
+                                key, wrong);
+    return match(&search, &address, false);
 }
 
-void remote_clear(struct remote *remote)
+void exportd_remote_clear(struct exportd_remote *remote)
 {
     free(remote->web);
     free(remote->api);
     free(remote->path);
     free(remote->url);
-    *remote = (struct remote){0};
+    *remote = (struct exportd_remote){0};
 }
