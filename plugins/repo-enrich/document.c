@@ -52,8 +52,9 @@ static int take_manifest(void *context, const char *path, const char *text, size
 {
     struct manifests *manifests = context;
     const char *slash = strrchr(path, '/');
+    bool example = kind_of_path(path, slash ? slash + 1 : path) == KIND_DOCUMENTATION;
     json_t *manifest = manifest_read(path, slash ? slash + 1 : path, text, size, manifests->max_dependencies,
-                                     &manifests->survey->tools);
+                                     example ? NULL : &manifests->survey->tools);
     if (!manifest)
         return exportd_kit_no_memory(manifests->survey->error);
     if (json_is_object(manifest)) {

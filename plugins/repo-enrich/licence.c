@@ -95,6 +95,9 @@ static bool is_short(const struct licence_text *licence, const char *text)
             memset(found, ' ', strlen(licence->phrases[i]));
         }
     }
+    char *title = fits ? find_phrase(rest + 1, "mit no attribution") : NULL;
+    if (title)
+        memset(title, ' ', strlen("mit no attribution"));
     fits = fits && count_words(rest, strlen(rest)) <= licence->extra_words && !restricts(rest);
     free(rest);
     return fits;

@@ -52,7 +52,7 @@ void manifest_add(struct manifest *manifest, struct manifest_part name, struct m
     if (name.length == 0)
         return;
     json_t *text = value_text(name.at, name.length, MANIFEST_TEXT_MAX);
-    if (json_string_length(text) > 0)
+    if (json_string_length(text) > 0 && manifest->tools)
         tools_see_dependency(manifest->tools, manifest->ecosystem, json_string_value(text), manifest->file);
     if (json_string_length(text) > 0 && json_array_size(manifest->dependencies) < manifest->max_dependencies) {
         json_array_append_new(manifest->dependencies,

@@ -23,7 +23,7 @@ struct manifest {
                        there is something, "workspaces" and "problem" */
     json_t *dependencies; /* borrowed from it */
     size_t max_dependencies;
-    struct tools *tools; /* told of each dependency */
+    struct tools *tools; /* told of each dependency; or NULL */
 };
 
 /* A part of a text. */

@@ -93,10 +93,9 @@ void manifest_read_requirements(struct manifest *manifest, const char *text, siz
             if (egg)
                 manifest_add(manifest, skip(line, (size_t)(egg + 5 - line.at)), skip(before(line, "#egg="), 3),
                              scope);
-        } else if (line.length > 0 && *line.at != '#' && *line.at != '-' && !memmem(line.at, line.length, "://", 3)) {
-            manifest_add_python(manifest, line, scope);
-        } else if (line.length > 0 && isalnum((unsigned char)*line.at) && memchr(line.at, '@', line.length)) {
-            manifest_add_python(manifest, line, scope); /* name @ https://… */
+        } else if (line.length > 0 && isalnum((unsigned char)*line.at) &&
+                   (!memmem(line.at, line.length, "://", 3) || memchr(line.at, '@', line.length))) {
+            manifest_add_python(manifest, line, scope); /* an address alone has no name */
         }
     }
 }

@@ -65,7 +65,14 @@ static void add(struct gathered *gathered, const char *text, size_t length, int 
 /* Enough to say something, and more than a row of links. */
 static int is_real(const struct gathered *gathered)
 {
-    return gathered->letters >= LETTERS_MIN && 3 * gathered->letters >= gathered->linked;
+    size_t addresses = 0;
+    for (const char *at = gathered->text; at && (at = strstr(at, "://")); at += 3) {
+        const char *word = at;
+        while (word > gathered->text && word[-1] != ' ')
+            word--;
+        addresses += (size_t)(at - word) + strcspn(at, " ");
+    }
+    return gathered->letters >= LETTERS_MIN + addresses && 3 * gathered->letters >= gathered->linked;
 }
 
 static void finish(struct gathered *gathered)
@@ -114,7 +121,9 @@ static int gather(struct gathered *gathered, cmark_node *node)
 static void take_title(struct readme *readme, const struct gathered *gathered, int level)
 {
     json_t *title = value_text(gathered->text, gathered->size, TITLE_BYTES);
-    if (json_string_length(title) > 0 && (!readme->title || level < readme->level)) {
+    /* A small heading behind the first paragraph is that of a part. */
+    if (json_string_length(title) > 0 && (level == 1 || !readme->summary) &&
+        (!readme->title || level < readme->level)) {
         json_decref(readme->title);
         readme->title = json_incref(title);
         readme->level = level;

@@ -64,11 +64,12 @@ static int look_into(struct survey *survey, const struct exportd_checkout_file *
     return 0;
 }
 
-/* What is noted by its path alone. vendored: somebody else's, whose tools are not the repository's. */
-static int look_at(struct survey *survey, const struct exportd_checkout_file *file, bool vendored)
+/* What is noted by its path alone. What others wrote, and examples, are not built and tested with the repository. */
+static int look_at(struct survey *survey, const struct exportd_checkout_file *file, enum kind kind)
 {
     int failed = keep_largest(survey, file), rank = readme_rank(file->path);
-    if (!vendored || *file->path == '.' || !strchr(file->path, '/') || strcmp(file->name, "Jenkinsfile") == 0)
+    if (*file->path == '.' || !strchr(file->path, '/') || strcmp(file->name, "Jenkinsfile") == 0 ||
+        (kind != KIND_VENDORED && kind != KIND_DOCUMENTATION))
         tools_see_path(&survey->tools, file->path, file->name);
     if (!failed && rank > 0 && (survey->readme_rank == 0 || rank < survey->readme_rank)) {
         free(survey->readme.path);
@@ -78,7 +79,7 @@ static int look_at(struct survey *survey, const struct exportd_checkout_file *fi
     }
     if (!failed && licence_is_file(file->path))
         failed = value_list_add(&survey->licences, file->path);
-    if (!failed && !vendored && manifest_is(file->path, file->name))
+    if (!failed && kind != KIND_VENDORED && manifest_is(file->path, file->name))
         failed = value_list_add(&survey->manifests, file->path);
     if (!failed && strncmp(file->path, ".github/workflows/", 18) == 0)
         failed = value_list_add(&survey->workflows, file->path);
@@ -100,7 +101,7 @@ static int visit(void *context, const struct exportd_checkout_file *file)
     survey->files++;
     survey->bytes += file->size_bytes;
     kind_attributes_apply(survey->attributes, file->path, &kind, &language, &detectable);
-    if (look_at(survey, file, kind == KIND_VENDORED) != 0)
+    if (look_at(survey, file, kind) != 0)
         return -1;
     survey->vendored += kind == KIND_VENDORED;
     survey->generated += kind == KIND_GENERATED;
