@@ -125,7 +125,8 @@ static PGresult *last_result(struct rows_connection *connection, struct exportd_
 PGresult *rows_ask(struct rows_connection *connection, const char *sql, const char *const *values, int count,
                    struct exportd_kit_error *error)
 {
-    if (PQsendQueryParams(connection->pg, sql, count, NULL, values, NULL, NULL, 0) == 1)
+    if ((count > 0 ? PQsendQueryParams(connection->pg, sql, count, NULL, values, NULL, NULL, 0)
+                   : PQsendQuery(connection->pg, sql)) == 1)
         return last_result(connection, error);
     failed(connection->pg, NULL, error);
     return NULL;
