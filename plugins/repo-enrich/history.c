@@ -244,7 +244,7 @@ static void clear(struct history *history)
 static bool stands_alone(const char *folder)
 {
     char *paths[] = {(char *)(uintptr_t)folder, NULL};
-    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     FTSENT *entry;
     bool alone = tree != NULL;
     while (alone && (entry = fts_read(tree)))

@@ -78,8 +78,12 @@ static bool is_document(const char *name)
                                         "INSTALL", "LICENSE",   "LICENCE", "CITATION"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t length = strlen(names[i]);
-        if (value_begins(name, names[i]) && (!name[length] || name[length] == '.'))
-            return true;
+        if (!value_begins(name, names[i]) || (name[length] && name[length] != '.'))
+            continue;
+        /* Linguist takes a readme.c for documentation, too. */
+        const char *ending = strrchr(name, '.');
+        return !ending || value_is_one_of(ending + 1, strlen(ending + 1),
+                                          "md markdown mdown mdx rst txt adoc asciidoc org html htm rtf textile 1");
     }
     return false;
 }

@@ -96,6 +96,8 @@ static void what_others_and_programs_wrote_is_known_by_its_path(void **state)
         {"examples/a.js", KIND_DOCUMENTATION},
         {"README.md", KIND_DOCUMENTATION},
         {"READMEs.md", KIND_OWN},
+        {"README.de.md", KIND_DOCUMENTATION},
+        {"src/readme.c", KIND_OWN},
         {"LICENSE", KIND_DOCUMENTATION},
     };
     (void)state;
@@ -684,6 +686,66 @@ static void the_plugin_reads_a_folder(void **state)
     fake_close(fake);
 }
 
+/* Runs a shell command in the workspace; its first line of output goes to out. */
+static void shell(const struct fake *fake, const char *command, char *out, size_t size)
+{
+    char whole[1000];
+    snprintf(
+        whole, sizeof whole,
+        "cd %s && export HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org "
+        "GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@example.org && %s",
+        fake->workspace, command);
+    FILE *pipe = popen(whole, "re");
+    assert_non_null(pipe);
+    out[0] = '\0';
+    if (!fgets(out, (int)size, pipe))
+        out[0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+}
+
+static json_int_t commits_beside(struct fake *fake, const char *commit)
+{
+    json_t *result = NULL, *data = json_pack("{s:{s:s, s:s}}", "previous", "folder", "repo", "commit", commit);
+    fake->fraction = 0;
+    assert_int_equal(fake->plugin->tasks[0].run(&fake->job, data, &result), EXPORTD_OK);
+    json_int_t commits = json_integer_value(json_object_get(json_object_get(result, "history"), "commits"));
+    json_decref(result);
+    json_decref(data);
+    return commits;
+}
+
+static void a_history_that_leads_to_other_objects_is_not_read(void **state)
+{
+    static const char *const tricks[][2] = {
+        {"echo /tmp > repo/.git/objects/info/alternates", "rm repo/.git/objects/info/alternates"},
+        {"echo ../../other/.git > repo/.git/commondir", "rm repo/.git/commondir"},
+        {"mv repo/.git/objects kept && ln -s ../../kept repo/.git/objects",
+         "rm repo/.git/objects && mv kept repo/.git/objects"},
+    };
+    struct fake *fake = fake_open("repo-enrich");
+    char commit[64], other[64], ignored[64];
+    (void)state;
+    shell(fake,
+          "git init -q repo && cd repo && git commit -q --allow-empty -m 1 && git commit -q --allow-empty -m 2 && "
+          "git rev-parse HEAD",
+          commit, sizeof commit);
+    shell(fake, "git init -q other && cd other && git commit -q --allow-empty -m other && git rev-parse HEAD", other,
+          sizeof other);
+    assert_int_equal(commits_beside(fake, commit), 2);
+    assert_int_equal(commits_beside(fake, other), 0);
+    assert_int_equal(commits_beside(fake, "HEAD"), 0);
+    for (size_t i = 0; i < sizeof tricks / sizeof *tricks; i++) {
+        shell(fake, tricks[i][0], ignored, sizeof ignored);
+        assert_int_equal(commits_beside(fake, commit), 0);
+        shell(fake, tricks[i][1], ignored, sizeof ignored);
+        assert_int_equal(commits_beside(fake, commit), 2);
+    }
+    shell(fake, "echo $PWD/other/.git/objects > repo/.git/objects/info/alternates", ignored, sizeof ignored);
+    assert_int_equal(commits_beside(fake, other), 0);
+    fake_close(fake);
+}
+
 static void a_cancelled_job_ends_wherever_it_is(void **state)
 {
     struct fake *fake = fake_open("repo-enrich");
@@ -737,6 +799,7 @@ int main(void)
         cmocka_unit_test(text_from_outside_is_one_harmless_line),
         cmocka_unit_test(a_document_that_is_too_large_is_cut_and_says_so),
         cmocka_unit_test(the_plugin_reads_a_folder),
+        cmocka_unit_test(a_history_that_leads_to_other_objects_is_not_read),
         cmocka_unit_test(a_cancelled_job_ends_wherever_it_is),
         cmocka_unit_test(without_a_repository_it_says_what_comes_first),
     };
