@@ -11,12 +11,12 @@ import { answers, freePort } from './servers.mjs';
 
 const require = createRequire(join(source, 'tests/package.json'));
 
-/** The paths that a pull request may need. */
+/** The paths that a pull request or a new repository may need. */
 const used = ['/repos/{owner}/{repo}', '/repos/{owner}/{repo}/forks', '/repos/{owner}/{repo}/branches/{branch}', '/repos/{owner}/{repo}/git/ref/{ref}', '/repos/{owner}/{repo}/git/matching-refs/{ref}',
   '/repos/{owner}/{repo}/git/refs', '/repos/{owner}/{repo}/git/refs/{ref}', '/repos/{owner}/{repo}/git/blobs', '/repos/{owner}/{repo}/git/trees', '/repos/{owner}/{repo}/git/trees/{tree_sha}',
   '/repos/{owner}/{repo}/git/commits', '/repos/{owner}/{repo}/git/commits/{commit_sha}', '/repos/{owner}/{repo}/pulls', '/repos/{owner}/{repo}/pulls/{pull_number}',
   '/repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers', '/repos/{owner}/{repo}/pulls/{pull_number}/reviews', '/repos/{owner}/{repo}/issues/{issue_number}', '/repos/{owner}/{repo}/issues/{issue_number}/labels',
-  '/repos/{owner}/{repo}/issues/{issue_number}/assignees', '/user'];
+  '/repos/{owner}/{repo}/issues/{issue_number}/assignees', '/user', '/user/repos', '/orgs/{org}/repos', '/repos/{template_owner}/{template_repo}/generate'];
 
 /** prism with GitHub's description before a server. Returns {url, violations}: what the requests broke. */
 export async function startPrism(t, target) {
