@@ -39,6 +39,8 @@ void config_free(struct config *config)
         free(config->pipelines[i].name);
         free(config->pipelines[i].summary);
         free(config->pipelines[i].place);
+        free(config->pipelines[i].options_place);
+        json_decref(config->pipelines[i].options);
         config_list_free(&config->pipelines[i].steps);
     }
     free(config->pipelines);

@@ -198,7 +198,9 @@ struct config_pipeline {
     char *name;
     char *summary; /* or NULL */
     struct config_list steps;
-    char *place; /* of steps */
+    char *place;     /* of steps */
+    json_t *options; /* an object: what a request is given where it says nothing; or NULL */
+    char *options_place;
 };
 
 struct config {

@@ -320,12 +320,27 @@ static void set_steps(struct config_loader *loader, struct config_pipeline *pipe
     loader->out_of_memory = loader->out_of_memory || !pipeline->place;
 }
 
+static void set_options(struct config_loader *loader, struct config_pipeline *pipeline, const char *section,
+                        const char *value, const char *place)
+{
+    json_error_t where;
+    json_decref(pipeline->options);
+    pipeline->options = json_loads(value, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(pipeline->options))
+        config_problems_add(loader->problems, false, place,
+                            "\"options\" in [%s] must be a JSON object%s%s, such as {\"history\": true}", section,
+                            pipeline->options ? "" : ": ", pipeline->options ? "" : where.text);
+    free(pipeline->options_place);
+    pipeline->options_place = strdup(place);
+    loader->out_of_memory = loader->out_of_memory || !pipeline->options_place;
+}
+
 static void apply_pipeline(struct config_loader *loader, const char *section, const char *name, const char *key,
                            const char *raw, const struct config_source *source)
 {
-    static const char *const keys[] = {"steps", "summary"};
-    if (strcmp(key, keys[0]) != 0 && strcmp(key, keys[1]) != 0) {
-        const char *nearest = config_nearest(key, keys, 2);
+    static const char *const keys[] = {"steps", "summary", "options"};
+    if (strcmp(key, keys[0]) != 0 && strcmp(key, keys[1]) != 0 && strcmp(key, keys[2]) != 0) {
+        const char *nearest = config_nearest(key, keys, 3);
         config_problems_add(loader->problems, false, source->place,
                             "unknown key \"%s\" in [%s]; did you mean \"%s\"?", key, section,
                             nearest ? nearest : keys[0]);
@@ -339,6 +354,8 @@ static void apply_pipeline(struct config_loader *loader, const char *section, co
         loader->out_of_memory = true;
     else if (value && !strcmp(key, "steps"))
         set_steps(loader, pipeline, section, value, source->place);
+    else if (value && !strcmp(key, "options"))
+        set_options(loader, pipeline, section, value, source->place);
     else if (value) {
         free(pipeline->summary);
         pipeline->summary = value;

@@ -38,9 +38,10 @@ struct route {
     struct plugin *plugin;      /* of a pipeline: of its first step */
     const struct route **steps; /* of a pipeline; NULL: it is none */
     size_t step_count;
-    bool implied; /* a pipeline that no one wrote: the last step's plugin wants the others first (.after) */
-    char *after;  /* of a plugin's route: the one that has to come first; or NULL */
-    bool forward; /* to the host of [upstream], if it can be reached */
+    const json_t *given; /* of a pipeline: what a request gets where it says nothing; borrowed, or NULL */
+    bool implied;        /* a pipeline that no one wrote: the last step's plugin wants the others first (.after) */
+    char *after;         /* of a plugin's route: the one that has to come first; or NULL */
+    bool forward;        /* to the host of [upstream], if it can be reached */
 };
 
 struct catalog_failure {

@@ -70,7 +70,23 @@ static struct route *make_route(const struct catalog *catalog, const struct conf
     route->summary = memory_text(pipeline->summary ? pipeline->summary : "A pipeline");
     route->schema = make_schema(route);
     route->plugin = route->steps[0]->plugin;
+    route->given = pipeline->options;
     return route;
+}
+
+static bool is_known(const struct route *route, const char *key);
+
+static void check_given(const struct route *route, const struct config_pipeline *pipeline,
+                        struct config_problems *problems)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(pipeline->options, key, value)
+    {
+        if (!is_known(route, key))
+            config_problems_add(problems, false, pipeline->options_place,
+                                "[pipeline %s] options: no step has an option \"%.100s\"", pipeline->name, key);
+    }
 }
 
 void pipeline_add_routes(struct catalog *catalog, struct config_problems *problems)
@@ -89,6 +105,7 @@ void pipeline_add_routes(struct catalog *catalog, struct config_problems *proble
             route = make_route(catalog, pipeline, problems);
         if (!route)
             continue;
+        check_given(route, pipeline, problems);
         catalog->routes = memory_resized(catalog->routes, catalog->route_count + 1, sizeof(struct route *));
         catalog->routes[catalog->route_count++] = route;
     }
@@ -182,10 +199,26 @@ static json_t *options_of(const struct route *step, const json_t *data, const ch
     return NULL;
 }
 
+/* What conf.d has for this pipeline, where the request says nothing; in a step's own object too. */
+static void add_given(const struct route *route, json_t *data)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)route->given, key, value)
+    {
+        json_t *own = json_object_get(data, key);
+        if (!own)
+            json_object_set_new(data, key, json_deep_copy(value));
+        else if (json_is_object(own) && json_is_object(value))
+            json_object_update_missing(own, value);
+    }
+}
+
 int pipeline_check_data(const struct route *route, json_t *data, const char *where, struct error *error)
 {
     const char *key;
     json_t *value;
+    add_given(route, data);
     json_object_foreach(data, key, value)
     {
         if (!is_known(route, key))

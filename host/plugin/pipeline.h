@@ -14,8 +14,8 @@
  * is left out; a name that a plugin's route has, or a pipeline as a step, is an error. */
 void pipeline_add_routes(struct catalog *catalog, struct config_problems *problems);
 
-/* Puts before each route that names one (.after) the route that has to come first: a pipeline takes its place, under its
- * name and with the result of its last step. Where that one isn't there or is disabled, all stays as it is. After
+/* Puts before each route that names one (.after) the route that has to come first: a pipeline takes its place, under
+ * its name and with the result of its last step. Where that one isn't there or is disabled, all stays as it is. After
  * pipeline_add_routes(), whose steps are as they are written. */
 void pipeline_imply(struct catalog *catalog);
 

@@ -357,7 +357,12 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
         failed = run_step(&build, i, until_ms);
     failed = failed ? failed : collect(&build, &manifest);
     enum exportd_status status = EXPORTD_OK;
-    if (failed) {
+    const char *missing = given(&build, "when_missing");
+    if (failed && strcmp(build.error.code, "build_unknown") == 0 && missing && strcmp(missing, "skip") == 0) {
+        *result = json_pack("{s:b, s:s, s:O}", "skipped", 1, "reason", build.error.message, "repository",
+                            build.checkout.repository);
+        exportd_progress(job, 1, "nothing to build");
+    } else if (failed) {
         status = exportd_fail(job, build.error.code, build.error.retryable, "%s%s%s", build.error.message,
                               build.said[0] ? "; it last wrote:\n" : "", build.said);
     } else {
@@ -380,6 +385,12 @@ static const struct exportd_task tasks[] = {
                  "type" : "string",
                  "enum" : [ "npm", "pnpm", "yarn", "cmake", "make" ],
                  "description" : "What builds it (else found out from its files)"
+             },
+             "when_missing" : {
+                 "type" : "string",
+                 "enum" : [ "fail", "skip" ],
+                 "default" : "fail",
+                 "description" : "Where there is nothing to build with: fail, or end well and say so"
              },
              "script" : {
                  "type" : "string",

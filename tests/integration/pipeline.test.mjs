@@ -207,3 +207,36 @@ test('exportd run runs a pipeline, and says which step failed', t => {
   assert.match(run(['plugins', '-c', confFolder(folder, conf)], { env }).stdout, /PIPELINE.*\n.*trip +stepper-one, walker-one, stepper-two +There and back/);
   assert.ok(!existsSync(join(folder, 'state')));
 });
+
+test('presets of conf.d hold where the request says nothing, and a mistake in them is said at once', async t => {
+  const preset = text => ({ ...conf, 'pipelines.conf': `[pipeline trip]\nsteps = stepper-one, walker-one\noptions = ${text}\n` });
+  const host = await startHost(t, { plugins, conf: preset('{"line": "preset", "walker-one": {"line": "own", "artifact": "notes.txt"}}') });
+  const plain = await host.runJob({ task: 'trip' });
+  assert.equal(plain.result.steps[1].result.notes, 'stepper-one preset\nwalker-one own\n', plain.error);
+  const said = await host.runJob({ task: 'trip', data: { line: 'said', 'walker-one': { line: 'mine' } } });
+  assert.equal(said.result.steps[1].result.notes, 'stepper-one said\nwalker-one mine\n', said.error);
+  assert.deepEqual(said.result.artifacts.map(({ name }) => name), ['notes.txt']);
+  for (const [text, message] of [['{"lin": 1}', /no step has an option "lin"/], ['{', /must be a JSON object: /], ['[]', /must be a JSON object, such/]]) {
+    const folder = temporaryFolder(t);
+    const done = run(['check', '-c', confFolder(folder, preset(text))], { env: { EXPORTD_HOST_PLUGINS: pluginFolder(folder, plugins), EXPORTD_HOST_STATE: join(folder, 'state') } });
+    assert.equal(done.code, 1, done.stderr);
+    assert.match(done.stderr, message);
+    assert.match(done.stderr, /pipelines\.conf:3/);
+  }
+});
+
+test('a task that names what comes first: alone it is a pipeline of both with its own result, in a pipeline it is a step', async t => {
+  const host = await startHost(t, { plugins: ['stepper', 'walker'], conf: { ...conf, 'pipelines.conf': '[pipeline both]\nsteps = stepper-one, walker-after\n' } });
+  const { json: { plugins: listed, pipelines } } = await host.get('/plugins');
+  const route = listed.flatMap(({ routes }) => routes).find(one => one.route === 'walker-after');
+  assert.equal(route.after, 'stepper-one');
+  assert.deepEqual(pipelines.map(({ route: name }) => name), ['both']);
+  const alone = await host.runJob({ task: 'walker-after', data: { line: 'x', 'stepper-one': { line: 'first' } } });
+  assert.equal(alone.result.notes, 'stepper-one first\nwalker-after x\n', alone.error);
+  assert.equal(alone.result.previous.notes, 'stepper-one first\n');
+  const both = await host.runJob({ task: 'both', data: { line: 'y' } });
+  assert.equal(both.result.steps[1].result.notes, 'stepper-one y\nwalker-after y\n', both.error);
+  const only = await startHost(t, { plugins: ['walker'] });
+  const missing = await only.runJob({ task: 'walker-after', data: { line: 'z' } });
+  assert.equal(missing.result.notes, 'walker-after z\n', 'where the first is not there, the task runs by itself');
+});

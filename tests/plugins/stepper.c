@@ -83,6 +83,7 @@ static const struct exportd_task tasks[] = {
      .schema = OPTIONS,
      .flags = EXPORTD_NEEDS_REPRO,
      .run = step},
+    {.task = STEPPER "-after", .summary = "Adds a line", .schema = OPTIONS, .run = step, .after = "stepper-one"},
     {0},
 };
 
