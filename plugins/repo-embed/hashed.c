@@ -14,18 +14,19 @@
 #include <string.h>
 
 #define VERSION "hashed-ngrams/1"
+#define FIRST_CAPACITY 1024
 #define GRAM_MIN 3
 #define GRAM_MAX 5
 #define COMMON_WEIGHT 0.15f
 #define SHORT_WEIGHT 0.3f /* of a single letter or digit */
 #define GRAMS_WEIGHT 0.7f /* of all n-grams of a word together, where the word itself has 1 */
 
-/* A word of the text that is embedded. */
+/* A word of the text that is embedded. Small, so that those of a text stay near the processor. */
 struct entry {
+    uint64_t hash;
     uint32_t round; /* in which it was put here: others are empty */
     uint32_t count;
-    uint64_t hash;
-    struct word word;
+    uint32_t offset, length; /* of its bytes in the text */
 };
 
 struct hashed {
@@ -57,11 +58,12 @@ static void add(float *vector, size_t dimensions, uint64_t hash, float weight)
     vector[place] += mixed & 1 ? weight : -weight;
 }
 
-static void add_word(float *vector, size_t dimensions, const struct entry *entry)
+static void add_word(float *vector, size_t dimensions, const char *from, const struct entry *entry)
 {
+    const struct word word = {from + entry->offset, entry->length};
     char text[WORD_MAX + 2];
     size_t starts[WORD_MAX + 3], characters = 0;
-    size_t length = words_lower(&entry->word, text + 1);
+    size_t length = words_lower(&word, text + 1);
     float weight = 1 + logf((float)entry->count);
     if (length == 1)
         weight *= SHORT_WEIGHT;
@@ -92,62 +94,85 @@ static void add_word(float *vector, size_t dimensions, const struct entry *entry
     }
 }
 
-static void count_word(struct hashed *hashed, const struct word *word)
+static size_t place_of(const struct hashed *hashed, uint64_t hash)
+{
+    size_t place = (size_t)(hash ^ hash >> 29) & (hashed->capacity - 1);
+    while (hashed->entries[place].round == hashed->round && hashed->entries[place].hash != hash)
+        place = (place + 1) & (hashed->capacity - 1);
+    return place;
+}
+
+/* A larger table, with the words that are in the one before. */
+static int grow(struct hashed *hashed)
+{
+    struct hashed larger = {.capacity = hashed->capacity ? 2 * hashed->capacity : FIRST_CAPACITY, .round = 1};
+    larger.entries = calloc(larger.capacity, sizeof *larger.entries);
+    larger.used = calloc(larger.capacity, sizeof *larger.used);
+    if (!larger.entries || !larger.used) {
+        free(larger.entries);
+        free(larger.used);
+        return -1;
+    }
+    for (size_t i = 0; i < hashed->used_count; i++) {
+        const struct entry *entry = &hashed->entries[hashed->used[i]];
+        size_t place = place_of(&larger, entry->hash);
+        larger.entries[place] = *entry;
+        larger.entries[place].round = larger.round;
+        larger.used[larger.used_count++] = (uint32_t)place;
+    }
+    free(hashed->entries);
+    free(hashed->used);
+    *hashed = larger;
+    return 0;
+}
+
+static int count_word(struct hashed *hashed, const char *from, const struct word *word)
 {
     uint64_t hash = 0x84222325CBF29CE4u;
     for (size_t i = 0; i < word->length; i++) {
         char byte = word->text[i];
         hash = step(hash, (char)(byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte));
     }
-    size_t place = (size_t)(hash ^ hash >> 29) & (hashed->capacity - 1);
-    while (hashed->entries[place].round == hashed->round && hashed->entries[place].hash != hash)
-        place = (place + 1) & (hashed->capacity - 1);
+    if (2 * hashed->used_count >= hashed->capacity && grow(hashed) != 0)
+        return -1;
+    size_t place = place_of(hashed, hash);
     struct entry *entry = &hashed->entries[place];
     if (entry->round != hashed->round) {
-        *entry = (struct entry){.round = hashed->round, .hash = hash, .word = *word};
+        *entry = (struct entry){.hash = hash,
+                                .round = hashed->round,
+                                .offset = (uint32_t)(word->text - from),
+                                .length = (uint32_t)word->length};
         hashed->used[hashed->used_count++] = (uint32_t)place;
     }
     entry->count++;
+    return 0;
 }
 
-/* Room for a text of so many bytes, which has at most one word or part for each of them, and a whole run beside. */
-static int make_room(struct hashed *hashed, size_t size_bytes)
+/* Empties the table. */
+static void begin(struct hashed *hashed)
 {
-    size_t capacity = 1024;
-    while (capacity < 3 * size_bytes)
-        capacity *= 2;
     hashed->used_count = 0;
-    if (capacity <= hashed->capacity && hashed->round < UINT32_MAX) {
-        hashed->round++;
-        return 0;
+    if (++hashed->round == 0 && hashed->capacity > 0) {
+        memset(hashed->entries, 0, hashed->capacity * sizeof *hashed->entries);
+        hashed->round = 1;
     }
-    free(hashed->entries);
-    free(hashed->used);
-    hashed->capacity = capacity > hashed->capacity ? capacity : hashed->capacity;
-    hashed->entries = calloc(hashed->capacity, sizeof *hashed->entries);
-    hashed->used = calloc(hashed->capacity, sizeof *hashed->used);
-    hashed->round = 1;
-    if (hashed->entries && hashed->used)
-        return 0;
-    hashed->capacity = 0;
-    return -1;
 }
 
 static int embed_one(struct hashed *hashed, const struct embed_text *text, float *vector, size_t dimensions)
 {
     const char *at = text->text, *end = at + text->size_bytes;
     struct word run, part = {0};
-    if (make_room(hashed, text->size_bytes) != 0)
-        return -1;
+    begin(hashed);
     while (words_run(&at, end, &run)) {
         size_t offset = 0;
         while (words_part(&run, &offset, &part))
-            count_word(hashed, &part);
-        if (part.text > run.text)
-            count_word(hashed, &run);
+            if (count_word(hashed, text->text, &part) != 0)
+                return -1;
+        if (part.text > run.text && count_word(hashed, text->text, &run) != 0)
+            return -1;
     }
     for (size_t i = 0; i < hashed->used_count; i++)
-        add_word(vector, dimensions, &hashed->entries[hashed->used[i]]);
+        add_word(vector, dimensions, text->text, &hashed->entries[hashed->used[i]]);
     embedder_normalise(vector, dimensions);
     return 0;
 }

@@ -16,7 +16,6 @@
 
 #define VERSION "word-vectors/1"
 #define SMOOTH 1e-3
-#define COMMON_WEIGHT 0.1f
 #define CENTRE_WORDS 20000
 
 struct seen {
