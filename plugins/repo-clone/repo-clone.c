@@ -4,6 +4,7 @@
  */
 #include "archive.h"
 #include "clone.h"
+#include "folder.h"
 
 #include <exportd/kit/archive.h>
 
@@ -170,7 +171,7 @@ static json_t *describe(const struct request *request, const struct revision *re
                  request->subfolder ? request->subfolder : "") < 0)
         return NULL;
     json_t *result =
-        json_pack("{s:s, s:s*, s:s*, s:s?, s:s, s:I, s:I, s:s, s:b, s:O, s:o, s:O}", "url", request->source.url,
+        json_pack("{s:s, s:s*, s:s*, s:s?, s:s?, s:I, s:I, s:s, s:b, s:O, s:o, s:O}", "url", request->source.url,
                   "commit", *revision->commit ? revision->commit : NULL, "archive", *archive ? archive : NULL,
                   "branch", revision->branch, "ref", revision->ref, "files", (json_int_t)counts.files, "bytes",
                   (json_int_t)counts.bytes, "folder", folder, "history", request->history, "submodules",
@@ -189,15 +190,18 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
     char archive[96];
     bool as_archive = mode && strcmp(mode, "archive") == 0;
     int failed = read_request(&request, data, &error);
+    bool folder = !failed && folder_is_plain(&request.source);
     if (!failed)
-        failed = as_archive ? archive_run(&request, &revision, &error) : clone_run(&request, &revision, &error);
+        failed = folder       ? folder_run(&request, &error)
+                 : as_archive ? archive_run(&request, &revision, &error)
+                              : clone_run(&request, &revision, &error);
     failed = failed ? failed : checkout_finish(request.checkout, &error);
     failed = failed ? failed : make_artifact(&request, data, &revision, archive, sizeof archive, &error);
     enum exportd_status status = EXPORTD_OK;
     if (failed) {
         status = exportd_fail(job, error.code, error.retryable, "%s", error.message);
     } else {
-        *result = describe(&request, &revision, as_archive ? "archive" : "git", archive);
+        *result = describe(&request, &revision, folder ? "folder" : as_archive ? "archive" : "git", archive);
         exportd_progress(job, 1, "done");
     }
     revision_clear(&revision);
