@@ -66,7 +66,9 @@ static void add(struct gathered *gathered, const char *text, size_t length, int 
 static int is_real(const struct gathered *gathered)
 {
     size_t addresses = 0;
-    for (const char *at = gathered->text; at && (at = strstr(at, "://")); at += 3) {
+    if (value_begins(gathered->text + strspn(gathered->text, " "), "copyright"))
+        return 0;
+    for (const char *at = gathered->text; (at = strstr(at, "://")); at += 3) {
         const char *word = at;
         while (word > gathered->text && word[-1] != ' ')
             word--;

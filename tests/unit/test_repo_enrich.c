@@ -575,6 +575,9 @@ static void a_readme_is_its_title_and_first_real_paragraph(void **state)
                   "=====\nTitle\n=====\n\n.. image:: x\n   :target: y\n\nWhat it is\nand does.\n\nMore.\n", "Title",
                   "What it is and does.");
     expect_readme("README.adoc", "= Title\n:toc:\n\nWhat it is and does.\n", "Title", "What it is and does.");
+    expect_readme("README.md",
+                  "# T\n\nURL <https://example.org/somewhere>\n\nCopyright 2000 by Somebody\n\nIt makes documents.\n",
+                  "T", "It makes documents.");
     expect_readme("README", "", NULL, NULL);
     assert_true(readme_rank("README.md") < readme_rank("README.rst"));
     assert_true(readme_rank(".github/README.md") < readme_rank("README.md"));
