@@ -15,6 +15,8 @@
 
 #define VERSION "hashed-ngrams/1"
 #define FIRST_CAPACITY 1024
+#define WORD_PLACES 4
+#define WORD_PLACE_WEIGHT 0.5f /* 1 / sqrt(WORD_PLACES) */
 #define GRAM_MIN 3
 #define GRAM_MAX 5
 #define COMMON_WEIGHT 0.15f
@@ -69,7 +71,9 @@ static void add_word(float *vector, size_t dimensions, const char *from, const s
         weight *= SHORT_WEIGHT;
     else if (words_is_common(text + 1, length))
         weight *= COMMON_WEIGHT;
-    add(vector, dimensions, entry->hash, weight);
+    /* In some places at once, so that two words that meet in one are still told apart by the others. */
+    for (uint64_t place = 0; place < WORD_PLACES; place++)
+        add(vector, dimensions, entry->hash + place * 0x9E3779B97F4A7C15u, weight * WORD_PLACE_WEIGHT);
     if (length < 2)
         return;
     text[0] = '<';
