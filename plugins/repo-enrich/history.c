@@ -59,7 +59,7 @@ static struct contributor *find(struct history *history, const char *name, const
 {
     char key[EMAIL_BYTES + 1];
     size_t length = 0;
-    for (; email[length] && length < EMAIL_BYTES; length++)
+    for (; length < EMAIL_BYTES && email[length]; length++)
         key[length] = (char)tolower((unsigned char)email[length]);
     key[length] = '\0';
     json_t *place = json_object_get(history->by_email, key);

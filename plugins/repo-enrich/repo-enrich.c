@@ -23,8 +23,11 @@ static int make(struct exportd_job *job, const json_t *data, const struct export
     if (!document)
         return -1;
     exportd_progress(job, 0.95, "writing " FILE_NAME);
-    int failed = asprintf(&path, "%s/%s", exportd_workspace(job), FILE_NAME) < 0 ? exportd_kit_no_memory(error) : 0;
-    failed = failed ? failed : document_write(document, path, error);
+    if (asprintf(&path, "%s/%s", exportd_workspace(job), FILE_NAME) < 0) {
+        json_decref(document);
+        return exportd_kit_no_memory(error);
+    }
+    int failed = document_write(document, path, error);
     if (!failed && exportd_artifact(job, path, FILE_NAME, "application/json") != 0)
         failed = exportd_kit_fail(error, "artifact_refused", 0,
                                   "the host did not take " FILE_NAME " (the reason is in its log)");
@@ -32,8 +35,7 @@ static int make(struct exportd_job *job, const json_t *data, const struct export
         *result = document_trim(document, (size_t)exportd_option_integer(job, "result_bytes", 262144));
         failed = *result ? 0 : exportd_kit_no_memory(error);
     }
-    if (path)
-        free(path);
+    free(path);
     json_decref(document);
     return failed;
 }
