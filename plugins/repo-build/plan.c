@@ -137,19 +137,32 @@ static int plan_node(const struct exportd_checkout *checkout, const struct plan_
     return 0;
 }
 
+/* The way from the folder that is built up to the workspace, "../": what is written there says nothing of this
+ * machine. */
+static void way_up(const struct exportd_checkout *checkout, const struct plan_wish *wish, char *out, size_t size)
+{
+    size_t top = strlen(wish->workspace);
+    const char *below = strncmp(checkout->folder, wish->workspace, top) == 0 ? checkout->folder + top : "/";
+    out[0] = '\0';
+    for (; (below = strchr(below, '/')) && strlen(out) + 4 < size; below++)
+        snprintf(out + strlen(out), size - strlen(out), "../");
+}
+
 static int plan_cmake(const struct exportd_checkout *checkout, const struct plan_wish *wish, struct plan *plan,
                       struct exportd_kit_error *error)
 {
-    char jobs[16];
+    char jobs[16], up[1024], build[1100], install[1100];
     plan->system = PLAN_CMAKE;
     snprintf(jobs, sizeof jobs, "%d", wish->jobs);
+    way_up(checkout, wish, up, sizeof up);
+    snprintf(build, sizeof build, "%sbuild", up);
+    snprintf(install, sizeof install, "%sinstall", up);
     if (asprintf(&plan->build_folder, "%s/build", wish->workspace) < 0 ||
         asprintf(&plan->install_folder, "%s/install", wish->workspace) < 0)
         return exportd_kit_no_memory(error);
-    STEP(plan, "cmake", "-S", checkout->folder, "-B", plan->build_folder, "-DCMAKE_BUILD_TYPE=Release",
-         "-DCMAKE_INSTALL_PREFIX=/usr");
-    STEP(plan, "cmake", "--build", plan->build_folder, "--parallel", jobs);
-    STEP(plan, "cmake", "--install", plan->build_folder, "--prefix", plan->install_folder)->optional = true;
+    STEP(plan, "cmake", "-S", ".", "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_PREFIX=/usr");
+    STEP(plan, "cmake", "--build", build, "--parallel", jobs);
+    STEP(plan, "cmake", "--install", build, "--prefix", install)->optional = true;
     return 0;
 }
 

@@ -124,7 +124,7 @@ static void check_plan(const char *const (*files)[2], const struct plan_wish *wi
 
 static void the_lock_file_tells_the_manager(void **state)
 {
-    const struct plan_wish wish = {.script = "build", .install = true, .jobs = 2, .workspace = "/w"};
+    const struct plan_wish wish = {.script = "build", .install = true, .jobs = 2, .workspace = "/tmp"};
     (void)state;
     check_plan(FILES({"package.json", PACKAGE}), &wish,
                "npm install --no-audit --no-fund --no-package-lock\nnpm run build");
@@ -141,7 +141,7 @@ static void the_lock_file_tells_the_manager(void **state)
 
 static void the_files_tell_the_system(void **state)
 {
-    const struct plan_wish wish = {.script = "build", .install = true, .jobs = 3, .workspace = "/w"};
+    const struct plan_wish wish = {.script = "build", .install = true, .jobs = 3, .workspace = "/tmp"};
     struct plan_wish make = wish, script = wish, command = wish;
     make.system = "make";
     script.script = "test";
@@ -154,6 +154,9 @@ static void the_files_tell_the_system(void **state)
     check_plan(FILES({"package.json", PACKAGE}, {"Makefile", ""}), &make, "make -j3");
     check_plan(FILES({"package.json", PACKAGE}), &script, "build_unknown");
     check_plan(FILES({"package.json", "["}), &wish, "build_unknown");
+    check_plan(FILES({"CMakeLists.txt", ""}), &wish,
+               "cmake -S . -B ../build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr\n"
+               "cmake --build ../build --parallel 3\ncmake --install ../build --prefix ../install");
     check_plan(FILES({"x", ""}), &wish, "build_unknown");
     check_plan(FILES({"x", ""}), &command, "sh -c echo");
 }
