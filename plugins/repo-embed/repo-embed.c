@@ -37,7 +37,7 @@ static int open_cache(struct run *run, struct exportd_kit_error *error)
 static int hand_over(struct run *run, struct exportd_kit_error *error)
 {
     struct exportd_job *job = run->job;
-    const char *output = setup_given(run->data, "output");
+    const char *output = setup_given(run->data, "into");
     const json_t *queries = json_object_get(run->data, "query");
     const struct output_options options = {.text = json_is_true(json_object_get(run->data, "text")),
                                            .vectors = json_is_true(json_object_get(run->data, "vectors_in_jsonl"))};
@@ -70,7 +70,7 @@ static int hand_over(struct run *run, struct exportd_kit_error *error)
 /* Before anything is paid for: what the output needs has to be there. */
 static int check_output(const struct run *run, struct exportd_kit_error *error)
 {
-    const char *output = setup_given(run->data, "output");
+    const char *output = setup_given(run->data, "into");
     if (!output || strcmp(output, "files") == 0 || exportd_secret(run->job, "EMBEDDINGS_DATABASE_URL"))
         return 0;
     return exportd_kit_fail(
@@ -184,7 +184,7 @@ static const struct exportd_task tasks[] = {
              },
              "include_generated" :
                  {"type" : "boolean", "default" : false, "description" : "Take generated and vendored files as well"},
-             "output" : {
+             "into" : {
                  "type" : "string",
                  "enum" : [ "files", "postgres", "both" ],
                  "default" : "files",

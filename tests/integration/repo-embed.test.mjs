@@ -178,7 +178,7 @@ test('bounds: what is beyond them is left out, counted and said', async t => {
   const three = await done(other, path);
   assert.deepEqual([three.files, three.skipped, three.complete], [3, { over_limit: 17 }, false]);
   for (const [data, message] of [[{ chunk_bytes: 300, overlap_bytes: 101 }, /overlap_bytes is 101; with chunk_bytes = 300 it takes 0 to 100/], [{ embedder: 'word-vectors' }, /set vectors in \[plugin repo-embed\]/],
-    [{ embedder: 'endpoint' }, /set endpoint in/], [{ query: Array(17).fill('x') }, /17 questions; it takes 16/], [{ query: ['  '] }, /query 1 is empty/], [{ output: 'postgres' }, /needs EMBEDDINGS_DATABASE_URL/]]) {
+    [{ embedder: 'endpoint' }, /set endpoint in/], [{ query: Array(17).fill('x') }, /17 questions; it takes 16/], [{ query: ['  '] }, /query 1 is empty/], [{ into: 'postgres' }, /needs EMBEDDINGS_DATABASE_URL/]]) {
     const job = await fails(other, path, data);
     assert.equal(job.errorCode, 'option_invalid', JSON.stringify(job));
     assert.match(job.error, message);
@@ -394,7 +394,7 @@ describe('PostgreSQL', () => {
   const sources = () => ({ 'a.md': paragraphs('lamp', 12), 'b\\t.c': 'int main(void)\n{\n    return 0;\n}\n', 'tab.txt': '\tfirst\\line\twith tabs\n' });
 
   async function check(query, h, path, type) {
-    const both = await done(h, path, { output: 'both' });
+    const both = await done(h, path, { into: 'both' });
     assert.deepEqual(both.postgres, { table: 'exportd_embeddings', type, written: both.chunks, kept: 0, removed: 0 });
     const { matrix, lines } = await files(h, both);
     const list = type === 'vector' ? 'embedding::real[]' : 'embedding';
@@ -408,12 +408,12 @@ describe('PostgreSQL', () => {
       const vector = typeof row.embedding === 'string' ? row.embedding.slice(1, -1).split(',').map(Number) : row.embedding;
       assert.deepEqual(vector.map(Math.fround), Array.from(matrix[line.row]));
     }
-    const same = await done(h, path, { output: 'postgres' });
+    const same = await done(h, path, { into: 'postgres' });
     assert.deepEqual([same.postgres.written, same.postgres.kept, same.postgres.removed, same.artifacts?.length ?? 0], [0, both.chunks, 0, 0]);
     write(path, { 'new.md': '# New\n\nsomething that was not here\n', 'a.md': paragraphs('lamp', 12).replace('lamp number 11', 'lamp number eleven') });
     rmSync(join(path, 'tab.txt'));
     commit(path);
-    const next = await done(h, path, { output: 'postgres' });
+    const next = await done(h, path, { into: 'postgres' });
     assert.deepEqual(next.postgres, { table: 'exportd_embeddings', type, written: 2, kept: both.chunks - 2, removed: 2 });
     const now = new Map((await rows()).map(row => [key(row), row]));
     assert.equal(now.size, next.chunks);
@@ -425,7 +425,7 @@ describe('PostgreSQL', () => {
     const h = await database(t, folder, server.url.replace('exportd@', `exportd:${PASSWORD}@`));
     await check((text, values) => server.query(text, values), h, path, 'real[]');
     // Two repositories lie beside each other.
-    const other = await done(h, repository(folder, sources()), { output: 'postgres' });
+    const other = await done(h, repository(folder, sources()), { into: 'postgres' });
     assert.equal(other.postgres.removed, 0);
     const [{ count }] = await server.query('SELECT count(DISTINCT repository)::int AS count FROM exportd_embeddings');
     assert.equal(count, 2);
@@ -434,7 +434,7 @@ describe('PostgreSQL', () => {
       [server.url.replace('/postgres', '/nowhere'), 'a', 'database_unreachable', /"nowhere" does not exist/], [`postgresql://exportd:${PASSWORD}@127.0.0.1:1/x`, 'a', 'database_unreachable', /refused/],
       [`postgresql://exportd:${PASSWORD}@[/x`, 'a', 'option_invalid', /no PostgreSQL address/]]) {
       const odd = await database(t, folder, url, `table = ${table}\n`);
-      const job = await fails(odd, path, { output: 'postgres' });
+      const job = await fails(odd, path, { into: 'postgres' });
       assert.equal(job.errorCode, code, JSON.stringify(job));
       assert.match(job.error, message);
       assert.ok(!JSON.stringify(job).includes(PASSWORD) && !odd.log.includes(PASSWORD));
@@ -496,7 +496,7 @@ describe('PostgreSQL', () => {
     const { rows } = await db.query('SELECT file FROM exportd_embeddings ORDER BY embedding <=> $1 LIMIT 1', [embedding]);
     assert.deepEqual([rows[0].file, chunks.length], ['new.md', 3]);
     const wider = await start(t, folder, 'dimensions = 100\n', { env: { EMBEDDINGS_DATABASE_URL: url } });
-    const job = await fails(wider, path, { output: 'postgres' });
+    const job = await fails(wider, path, { into: 'postgres' });
     assert.equal(job.errorCode, 'table_unsuitable');
     assert.equal(copies.length, 6);
     assert.match(job.error, /vector\(384\), and these vectors are vector\(100\); name another table/);
