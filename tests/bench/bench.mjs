@@ -1,11 +1,13 @@
-// ./dev bench [--deep] [--shared] [--repositories] [--pull-requests]: the floor and the road in one run, on this machine, now. Every ratio is of figures from the same run.
-// --deep: the expensive parts too. --shared: only NATS, PostgreSQL and the peers. --repositories: only repo-clone beside git. --pull-requests: only export-pr.
+// ./dev bench [--deep] [--shared] [--repositories] [--pull-requests] [--enrich] [--embeddings]: the floor and the road in one run, on this machine, now. Every ratio is of figures from the same run.
+// --deep: the expensive parts too. --shared: only NATS, PostgreSQL and the peers. --repositories: only repo-clone beside git. --pull-requests: only export-pr, and so on.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import { bench, build, cpuMs, deep, finished, folder, json, resident, row, start, until, workers } from './tools.mjs';
 import { startGitHub } from '../support/github.mjs';
+import { embeddings } from './embed.mjs';
+import { enriching } from './enrich.mjs';
 import { repositories } from './repositories.mjs';
 import { shared } from './shared.mjs';
 
@@ -109,6 +111,6 @@ async function pullRequests() {
   github.close();
 }
 
-const only = { '--shared': shared, '--repositories': repositories, '--pull-requests': pullRequests };
+const only = { '--shared': shared, '--repositories': repositories, '--pull-requests': pullRequests, '--enrich': enriching, '--embeddings': embeddings };
 const asked = Object.keys(only).filter(option => process.argv.includes(option)).map(option => only[option]);
-await bench(...(asked.length > 0 ? asked : [road, exporters, pullRequests, repositories, shared]));
+await bench(...(asked.length > 0 ? asked : [road, exporters, pullRequests, repositories, enriching, embeddings, shared]));
