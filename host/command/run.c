@@ -443,14 +443,37 @@ static int make_folders(struct run *run)
     return 0;
 }
 
+/* Where a plugin that is granted a cache keeps it: with the host's, where that is one's own to write, else in the
+ * person's own (XDG Base Directory Specification). A new string, or NULL: nowhere. */
+static char *find_cache(const struct run *run)
+{
+    const char *granted = run->current->plugin->spec.cache_folder, *name = granted ? strrchr(granted, '/') : NULL;
+    const char *caches = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (!name)
+        return NULL;
+    if (access(run->config->host.state, W_OK) == 0)
+        return memory_text(granted);
+    char *base = caches && *caches == '/' ? memory_text(caches)
+                 : home && *home == '/'   ? memory_format("%s/.cache", home)
+                                          : NULL;
+    char *own = base ? memory_format("%s/exportd", base) : NULL;
+    char *folder = NULL;
+    if (own && (mkdir(base, 0700) == 0 || errno == EEXIST) && (mkdir(own, 0700) == 0 || errno == EEXIST) &&
+        access(own, W_OK) == 0)
+        folder = memory_format("%s%s", own, name);
+    free(base);
+    free(own);
+    return folder;
+}
+
 static int run_worker(struct run *run, const struct worker_job *job)
 {
+    char *cache = find_cache(run);
     uv_loop_init(&run->loop);
     run->began_ns = clock_monotonic_ns();
     run->spec = run->current->plugin->spec;
     run->spec.work_folder = run->scratch;
-    if (access(run->config->host.state, W_OK) != 0)
-        run->spec.cache_folder = NULL; /* whoever runs this needs no state folder */
+    run->spec.cache_folder = cache;
     uv_timer_init(&run->loop, &run->watch);
     uv_signal_init(&run->loop, &run->interrupt);
     uv_signal_init(&run->loop, &run->terminate);
@@ -468,6 +491,7 @@ static int run_worker(struct run *run, const struct worker_job *job)
     uv_run(&run->loop, UV_RUN_DEFAULT);
     uv_loop_close(&run->loop);
     hide_bar(run);
+    free(cache);
     return error_is_set(&run->error) ? -1 : 0;
 }
 

@@ -32,6 +32,7 @@ struct exportd_git_mirror {
     int http_status;            /* another one than 200, or 0 */
     char forbidden_address[64]; /* that the guard refused, or "" */
     char rejection[256];        /* the server's words about a push; "": none */
+    char complaint[256];        /* what it said that went wrong, in the last request; "": nothing */
 };
 
 /* Fills error from code, message and whether it is worth another try. Returns -1. */

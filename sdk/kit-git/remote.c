@@ -44,6 +44,22 @@ static int on_rejection(const char *reference, const char *status, void *payload
     return 0;
 }
 
+/* What the server says beside its data, a piece at a time. The first line that is about a fault is kept. */
+static int on_words(const char *text, int length, void *payload)
+{
+    static const char *const marks[] = {"fatal:", "error:", "ERR "};
+    struct exportd_git_mirror *mirror = payload;
+    char words[256];
+    size_t size = length > 0 ? (size_t)length : 0;
+    snprintf(words, sizeof words, "%.*s", (int)(size < sizeof words ? size : sizeof words - 1), text);
+    for (size_t i = 0; i < sizeof marks / sizeof *marks && !mirror->complaint[0]; i++) {
+        const char *at = strstr(words, marks[i]);
+        if (at)
+            snprintf(mirror->complaint, sizeof mirror->complaint, "%.*s", (int)strcspn(at, "\r\n"), at);
+    }
+    return 0;
+}
+
 static git_remote_callbacks callbacks_of(struct exportd_git_mirror *mirror)
 {
     git_remote_callbacks callbacks;
@@ -53,10 +69,12 @@ static git_remote_callbacks callbacks_of(struct exportd_git_mirror *mirror)
     callbacks.transfer_progress = on_transfer;
     callbacks.push_transfer_progress = on_push_transfer;
     callbacks.push_update_reference = on_rejection;
+    callbacks.sideband_progress = on_words;
     callbacks.payload = mirror;
     mirror->network_failed = mirror->timed_out = mirror->certificate_failed = mirror->not_git = 0;
     mirror->http_status = 0;
     mirror->forbidden_address[0] = '\0';
+    mirror->complaint[0] = '\0';
     return callbacks;
 }
 
@@ -127,6 +145,11 @@ static int explain(struct exportd_git_mirror *mirror, const char *doing, struct 
         return -1;
     if (cause && (cause->klass == GIT_ERROR_NET || cause->klass == GIT_ERROR_OS))
         return git_kit_fail(error, "service_unreachable", 1, "%s can't be %s: %s", mirror->url, doing, message);
+    if (mirror->complaint[0]) {
+        char quoted[300];
+        return git_kit_fail(error, "git_failed", 1, "%s can't be %s: %s; the server says %s", mirror->url, doing,
+                            message, exportd_bundle_quote(mirror->complaint, quoted, sizeof quoted));
+    }
     return git_kit_fail(error, "git_failed", 1, "%s can't be %s: %s", mirror->url, doing, message);
 }
 

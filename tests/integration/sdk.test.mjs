@@ -62,7 +62,7 @@ test('a cache whose name would lead out of its folder is refused', t => {
   assert.match(stderr, /plugin.conf:2: .*cache.*does not begin with a dot/);
 });
 
-test('exportd run has the cache of the state folder, and does without where there is none', t => {
+test('exportd run has the cache of the state folder, else the person\'s own, and does without where there is neither', t => {
   const folder = temporaryFolder(t);
   const conf = confFolder(folder, { 'plugin.conf': '[plugin patient]\ncache = shared\n' });
   const env = { EXPORTD_HOST_PLUGINS: pluginFolder(folder, ['patient']), EXPORTD_HOST_STATE: folder };
@@ -72,4 +72,9 @@ test('exportd run has the cache of the state folder, and does without where ther
   const without = run(['run', 'remember', '-c', conf, '-o', join(folder, 'out')], { env: { ...env, EXPORTD_HOST_STATE: join(folder, 'none') } });
   assert.equal(without.code, 1);
   assert.match(without.stderr, /no_cache|no cache is granted/);
+  const own = { EXPORTD_HOST_PLUGINS: pluginFolder(folder, ['patient']), EXPORTD_HOST_STATE: join(folder, 'nothing'), XDG_CACHE_HOME: join(folder, 'own') };
+  for (const bytes of [1, 2]) {
+    const done = run(['run', 'remember', '-c', conf, '-o', folder], { env: own });
+    assert.deepEqual(JSON.parse(done.stdout), { bytes, folder: join(folder, 'own/exportd/shared') }, done.stderr);
+  }
 });

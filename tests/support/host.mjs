@@ -77,7 +77,8 @@ export function ownEnvironment() {
 /** Runs the program to its end. */
 export function run(args, { env = {}, input, cwd } = {}) {
   const clean = ownEnvironment();
-  const done = spawnSync(exportd, args, { env: { ...clean, ...env }, input, cwd, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 4 * patience });
+  const own = { XDG_CACHE_HOME: '/dev/null' }; // not that of who runs the tests
+  const done = spawnSync(exportd, args, { env: { ...clean, ...own, ...env }, input, cwd, encoding: 'utf8', maxBuffer: 1 << 28, timeout: 4 * patience });
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr };
 }
 
