@@ -143,13 +143,13 @@ static int explain(struct exportd_git_mirror *mirror, const char *doing, struct 
                             mirror->url, (unsigned long long)(git_kit_max_bytes(mirror) >> 20));
     if (explain_network(mirror, doing, message, error) != 0)
         return -1;
-    if (cause && (cause->klass == GIT_ERROR_NET || cause->klass == GIT_ERROR_OS))
-        return git_kit_fail(error, "service_unreachable", 1, "%s can't be %s: %s", mirror->url, doing, message);
     if (mirror->complaint[0]) {
         char quoted[300];
         return git_kit_fail(error, "git_failed", 1, "%s can't be %s: %s; the server says %s", mirror->url, doing,
                             message, exportd_bundle_quote(mirror->complaint, quoted, sizeof quoted));
     }
+    if (cause && (cause->klass == GIT_ERROR_NET || cause->klass == GIT_ERROR_OS))
+        return git_kit_fail(error, "service_unreachable", 1, "%s can't be %s: %s", mirror->url, doing, message);
     return git_kit_fail(error, "git_failed", 1, "%s can't be %s: %s", mirror->url, doing, message);
 }
 

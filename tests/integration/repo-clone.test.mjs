@@ -739,3 +739,14 @@ describe('a real repository', () => {
     assert.equal(git(folder, 'status', '--porcelain'), '');
   });
 });
+
+test('what the server itself complains of is in the error', async t => {
+  const server = await startGit(t, { users, publicRead: true });
+  const bare = server.make('broken', { files: { 'a.txt': randomBytes(2000).toString('hex') } });
+  const blob = git(bare, 'rev-parse', 'main:a.txt');
+  execFileSync('sh', ['-c', 'for pack in objects/pack/*.pack; do mv $pack p; rm -f objects/pack/*; git -c safe.directory=* unpack-objects -q < p; rm p; done; true'], { cwd: bare });
+  rmSync(join(bare, 'objects', blob.slice(0, 2), blob.slice(2)));
+  const job = await acquire(await start(t), { repo_url: addressOf(server, 'broken') });
+  assert.equal(job.errorCode, 'git_failed', job.error);
+  assert.match(job.error, new RegExp(`the server says "fatal: .*${blob}`));
+});
