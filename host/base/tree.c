@@ -94,6 +94,16 @@ int tree_remove(const char *path)
 
 #define NAME_BYTES 4096 /* what a name counts at the least */
 
+/* A folder that says no to its owner is opened to it: nothing hides there. */
+static int open_closed(int folder, const char *name)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(folder, name, flags);
+    if (fd >= 0 || errno != EACCES || fchmodat(folder, name, 0700, 0) != 0)
+        return fd;
+    return openat(folder, name, flags);
+}
+
 /* Takes fd over. */
 static int64_t measure_folder(int fd, int64_t most, int depth)
 {
@@ -110,9 +120,7 @@ static int64_t measure_folder(int fd, int64_t most, int depth)
             continue;
         int64_t taken = (int64_t)status.st_blocks * 512;
         bytes += taken > NAME_BYTES ? taken : NAME_BYTES;
-        int below = S_ISDIR(status.st_mode)
-                        ? openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                        : -1;
+        int below = S_ISDIR(status.st_mode) ? open_closed(dirfd(folder), entry->d_name) : -1;
         if (below >= 0)
             bytes += measure_folder(below, most - bytes, depth + 1);
     }

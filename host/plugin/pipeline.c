@@ -76,6 +76,10 @@ static struct route *make_route(const struct catalog *catalog, const struct conf
 
 static bool is_known(const struct route *route, const char *key);
 
+static json_t *options_of(const struct route *step, const json_t *given, const json_t *data, const char *where,
+                          struct error *error);
+
+/* Held against each step's schema, but for what a request still has to give. */
 static void check_given(const struct route *route, const struct config_pipeline *pipeline,
                         struct config_problems *problems)
 {
@@ -86,6 +90,17 @@ static void check_given(const struct route *route, const struct config_pipeline 
         if (!is_known(route, key))
             config_problems_add(problems, false, pipeline->options_place,
                                 "[pipeline %s] options: no step has an option \"%.100s\"", pipeline->name, key);
+    }
+    for (size_t i = 0; pipeline->options && i < route->step_count; i++) {
+        struct route step = *route->steps[i];
+        struct error error = {0};
+        step.schema = json_copy(step.schema);
+        json_object_del(step.schema, "required");
+        json_decref(options_of(&step, NULL, pipeline->options, "options", &error));
+        json_decref(step.schema);
+        if (error_is_set(&error))
+            config_problems_add(problems, false, pipeline->options_place, "[pipeline %s] %s", pipeline->name,
+                                error.message);
     }
 }
 
@@ -170,11 +185,9 @@ static bool is_known(const struct route *route, const char *key)
     return false;
 }
 
-/* Returns a new object, or NULL with error set. */
-static json_t *options_of(const struct route *step, const json_t *data, const char *where, struct error *error)
+/* What data says for a step: options that it takes, then those in an object of its name. */
+static void add_options(json_t *options, const struct route *step, const json_t *data)
 {
-    json_t *options = json_object();
-    json_t *own = json_object_get(data, step->name);
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)data, key, value)
@@ -182,11 +195,20 @@ static json_t *options_of(const struct route *step, const json_t *data, const ch
         if (takes(step, key))
             json_object_set(options, key, value);
     }
+    json_object_update(options, json_object_get(data, step->name));
+}
+
+/* The request's above the pipeline's own. Returns a new object, or NULL with error set. */
+static json_t *options_of(const struct route *step, const json_t *given, const json_t *data, const char *where,
+                          struct error *error)
+{
+    json_t *options = json_object();
+    const json_t *own = json_object_get(data, step->name);
     if (own && !json_is_object(own))
         error_set(error, "options_invalid", false, "%s/%s: must be an object with the options of that step", where,
                   step->name);
-    else
-        json_object_update(options, own);
+    add_options(options, step, given);
+    add_options(options, step, data);
     if (step->option && !json_object_get(options, step->option))
         json_object_set_new(options, step->option, json_string(step->value));
     char *pointer = memory_format("%s/%s", where, step->name);
@@ -199,26 +221,10 @@ static json_t *options_of(const struct route *step, const json_t *data, const ch
     return NULL;
 }
 
-/* What conf.d has for this pipeline, where the request says nothing; in a step's own object too. */
-static void add_given(const struct route *route, json_t *data)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)route->given, key, value)
-    {
-        json_t *own = json_object_get(data, key);
-        if (!own)
-            json_object_set_new(data, key, json_deep_copy(value));
-        else if (json_is_object(own) && json_is_object(value))
-            json_object_update_missing(own, value);
-    }
-}
-
 int pipeline_check_data(const struct route *route, json_t *data, const char *where, struct error *error)
 {
     const char *key;
     json_t *value;
-    add_given(route, data);
     json_object_foreach(data, key, value)
     {
         if (!is_known(route, key))
@@ -227,7 +233,7 @@ int pipeline_check_data(const struct route *route, json_t *data, const char *whe
     }
     json_t *steps = json_array();
     for (size_t i = 0; i < route->step_count; i++) {
-        json_t *options = options_of(route->steps[i], data, where, error);
+        json_t *options = options_of(route->steps[i], route->given, data, where, error);
         if (!options) {
             json_decref(steps);
             return -1;

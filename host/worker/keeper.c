@@ -78,7 +78,7 @@ static bool mount_own_proc(void)
            mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
 }
 
-bool keeper_start(void)
+bool keeper_start(bool network)
 {
     sigset_t wanted, before;
     sigemptyset(&wanted);
@@ -88,7 +88,9 @@ bool keeper_start(void)
     sigprocmask(SIG_BLOCK, &wanted, &before);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     /* May be refused: then the keeper still finds them, one by one. */
-    unshare(CLONE_NEWPID | (geteuid() == 0 ? 0 : CLONE_NEWUSER));
+    int namespaces = CLONE_NEWPID | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
+    if (network || unshare(namespaces | CLONE_NEWNET) != 0)
+        unshare(namespaces);
     pid_t worker = fork();
     if (worker > 0) {
         close(WIRE_FD);

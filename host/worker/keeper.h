@@ -13,7 +13,8 @@
 #include <stdbool.h>
 
 /* Returns in the worker. Where no process can be made, in the one that called. Before the sandbox, with one thread.
- * True where /proc shows the worker's own processes alone, so that it may be read; build tools want it. */
-bool keeper_start(void);
+ * True where /proc shows the worker's own processes alone, so that it may be read; build tools want it. network:
+ * whether it is granted; without, a namespace of its own, where there is nothing to be seen or reached. */
+bool keeper_start(bool network);
 
 #endif

@@ -432,7 +432,8 @@ int runtime_main(int fd)
     runtime.secrets = json_object_get(configuration, "secrets");
     runtime.cache = json_string_value(json_object_get(configuration, "cache"));
     runtime.workspace_root = json_string_value(json_object_get(configuration, "workspace"));
-    bool own_proc = json_is_true(json_object_get(configuration, "exec")) && keeper_start();
+    bool own_proc = json_is_true(json_object_get(configuration, "exec")) &&
+                    keeper_start(json_is_true(json_object_get(configuration, "network")));
     crash_install(fd);
     if (enter_sandbox(configuration, own_proc, &sandbox, &error) != 0 ||
         loader_open(path, &runtime.plugin, &error) != 0) {

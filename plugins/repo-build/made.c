@@ -2,7 +2,6 @@
 #include "made.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fts.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -75,7 +74,42 @@ static int by_path(const void *a, const void *b)
     return strcmp(one->path, other->path);
 }
 
-int made_list(const char *folder, struct made_list *list, struct exportd_kit_error *error)
+static int unreadable(const char *path, int cause, struct exportd_kit_error *error)
+{
+    char quoted[220];
+    return exportd_kit_fail(error, "output_unreadable", 0, "%s, which the build left, can't be read: %s",
+                            exportd_bundle_quote(path, quoted, sizeof quoted), strerror(cause));
+}
+
+static int list_entry(struct made_list *list, FTS *tree, FTSENT *entry, size_t top, bool with_modules,
+                      struct exportd_kit_error *error)
+{
+    bool is_top = entry->fts_level == 0;
+    bool skipped = !is_top && (strcmp(entry->fts_name, ".git") == 0 ||
+                               (!with_modules && strcmp(entry->fts_name, "node_modules") == 0));
+    switch (entry->fts_info) {
+    case FTS_D:
+        if (skipped)
+            fts_set(tree, entry, FTS_SKIP);
+        return 0;
+    case FTS_DP:
+        return 0;
+    case FTS_F:
+    case FTS_SL:
+    case FTS_SLNONE:
+        if (is_top)
+            return unreadable(entry->fts_name, ENOTDIR, error);
+        return skipped ? 0 : take(list, entry, top, error);
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return skipped ? 0 : unreadable(is_top ? entry->fts_name : entry->fts_path + top, entry->fts_errno, error);
+    default:
+        return is_top ? unreadable(entry->fts_name, ENOTDIR, error) : 0; /* a FIFO, a socket */
+    }
+}
+
+int made_list(const char *folder, bool with_modules, struct made_list *list, struct exportd_kit_error *error)
 {
     char *const paths[] = {(char *)(uintptr_t)folder, NULL};
     int failed = 0;
@@ -83,14 +117,10 @@ int made_list(const char *folder, struct made_list *list, struct exportd_kit_err
     FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     if (!tree)
         return exportd_kit_no_memory(error);
-    while (!failed && (entry = fts_read(tree))) {
-        bool skipped = entry->fts_level > 0 &&
-                       (strcmp(entry->fts_name, ".git") == 0 || strcmp(entry->fts_name, "node_modules") == 0);
-        if (skipped && entry->fts_info == FTS_D)
-            fts_set(tree, entry, FTS_SKIP);
-        else if (!skipped && (entry->fts_info == FTS_F || entry->fts_info == FTS_SL || entry->fts_info == FTS_SLNONE))
-            failed = take(list, entry, strlen(folder) + 1, error);
-    }
+    while (!failed && (errno = 0, entry = fts_read(tree)))
+        failed = list_entry(list, tree, entry, strlen(folder) + 1, with_modules, error);
+    if (!failed && errno)
+        failed = unreadable("a folder", errno, error);
     fts_close(tree);
     if (!failed && list->count > 1)
         qsort(list->files, list->count, sizeof *list->files, by_path);
@@ -207,7 +237,8 @@ static int check_limits(const struct made *made, const struct made_limits *limit
 }
 
 /* Makes made stand for a folder, and lists it. */
-static int look_into(struct made *made, const char *top, const char *name, struct exportd_kit_error *error)
+static int look_into(struct made *made, const char *top, const char *name, bool with_modules,
+                     struct exportd_kit_error *error)
 {
     made_clear(made);
     bool whole = strcmp(name, ".") == 0;
@@ -216,7 +247,7 @@ static int look_into(struct made *made, const char *top, const char *name, struc
         made->folder = NULL;
     if (!made->name || !made->folder)
         return exportd_kit_no_memory(error);
-    return made_list(made->folder, &made->list, error);
+    return made_list(made->folder, with_modules, &made->list, error);
 }
 
 static bool is_folder(const char *top, const char *name)
@@ -247,7 +278,7 @@ static int find_named(const struct exportd_checkout *checkout, const char *outpu
         return exportd_kit_fail(error, "output_missing", 0,
                                 "the build left no folder %s in the repository; name the one that it makes in output",
                                 exportd_bundle_quote(output, quoted, sizeof quoted));
-    if (look_into(made, checkout->folder, safe, error) != 0)
+    if (look_into(made, checkout->folder, safe, strcmp(safe, ".") != 0, error) != 0)
         return -1;
     return made->list.count > 0
                ? 0
@@ -262,7 +293,7 @@ static int find_usual(const struct exportd_checkout *checkout, const struct made
     static const char *const usual[] = {
         "dist", "build", "out", "_site", ".output", "public", "www", "site", "storybook-static", ".next"};
     struct made_list now = {0};
-    int failed = made_list(checkout->folder, &now, error);
+    int failed = made_list(checkout->folder, false, &now, error);
     const char *found = NULL;
     for (size_t i = 0; !failed && !found && i < sizeof usual / sizeof *usual; i++) {
         size_t length = strlen(usual[i]);
@@ -274,7 +305,7 @@ static int find_usual(const struct exportd_checkout *checkout, const struct made
     made_list_clear(&now);
     if (failed || !found)
         return failed ? -1 : 1;
-    return look_into(made, checkout->folder, found, error);
+    return look_into(made, checkout->folder, found, true, error);
 }
 
 int made_find(const struct exportd_checkout *checkout, const struct plan *plan, const struct made_list *before,
@@ -287,15 +318,15 @@ int made_find(const struct exportd_checkout *checkout, const struct plan *plan, 
     if (output)
         found = find_named(checkout, output, made, error);
     if (found > 0 && plan->install_folder && access(plan->install_folder, F_OK) == 0 &&
-        (found = look_into(made, plan->install_folder, ".", error)) == 0)
+        (found = look_into(made, plan->install_folder, ".", true, error)) == 0)
         found = made->list.count > 0 ? 0 : 1;
     if (found > 0 && node)
         found = find_usual(checkout, before, made, error);
     if (found > 0 && plan->build_folder) {
-        found = look_into(made, plan->build_folder, ".", error);
+        found = look_into(made, plan->build_folder, ".", true, error);
         keep_new(&made->list, NULL, true);
     } else if (found > 0) {
-        found = look_into(made, checkout->folder, ".", error);
+        found = look_into(made, checkout->folder, ".", false, error);
         keep_new(&made->list, before, true);
     }
     if (found != 0)
@@ -307,62 +338,39 @@ int made_find(const struct exportd_checkout *checkout, const struct plan *plan, 
     return check_limits(made, limits, error);
 }
 
-static int hash_file(const struct made *made, const struct made_file *file, char hex[65],
-                     struct exportd_kit_error *error)
+static json_t *describe(const struct exportd_archive_entry *entry)
 {
-    crypto_hash_sha256_state state;
-    unsigned char bytes[65536], digest[crypto_hash_sha256_BYTES];
-    char *path = NULL;
-    ssize_t got = -1;
-    if (asprintf(&path, "%s/%s", made->folder, file->path) < 0)
-        return exportd_kit_no_memory(error);
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    crypto_hash_sha256_init(&state);
-    while (descriptor >= 0 && (got = read(descriptor, bytes, sizeof bytes)) > 0)
-        crypto_hash_sha256_update(&state, bytes, (unsigned long long)got);
-    if (got < 0)
-        exportd_kit_fail(error, "workspace_failed", 1, "%s can't be read: %s", file->path, strerror(errno));
-    crypto_hash_sha256_final(&state, digest);
-    sodium_bin2hex(hex, 65, digest, sizeof digest);
-    if (descriptor >= 0)
-        close(descriptor);
-    free(path);
-    return got < 0 ? -1 : 0;
-}
-
-json_t *made_manifest(const struct made *made, struct exportd_kit_error *error)
-{
-    json_t *files = json_array();
-    for (size_t i = 0; i < made->list.count; i++) {
-        const struct made_file *file = &made->list.files[i];
-        char hex[65];
-        if (!file->target && hash_file(made, file, hex, error) != 0) {
-            json_decref(files);
-            return NULL;
-        }
-        json_array_append_new(files, file->target
-                                         ? json_pack("{s:s, s:s}", "path", file->path, "target", file->target)
-                                         : json_pack("{s:s, s:I, s:s, s:b}", "path", file->path, "bytes",
-                                                     (json_int_t)file->size_bytes, "sha256", hex, "executable",
-                                                     (int)file->executable));
-    }
-    json_t *manifest =
-        json_pack("{s:s, s:s, s:o}", "schema", "exportd.build/1", "output", made->name, "files", files);
-    if (!manifest)
-        exportd_kit_no_memory(error);
-    return manifest;
+    char hex[2 * sizeof entry->sha256 + 1];
+    if (entry->target)
+        return json_pack("{s:s, s:s}", "path", entry->path, "target", entry->target);
+    sodium_bin2hex(hex, sizeof hex, entry->sha256, sizeof entry->sha256);
+    return json_pack("{s:s, s:I, s:s, s:b}", "path", entry->path, "bytes", (json_int_t)entry->size_bytes, "sha256",
+                     hex, "executable", entry->executable);
 }
 
 int made_pack(const struct made *made, const struct exportd_archive_options *options, const char *path,
-              struct exportd_kit_error *error)
+              json_t **manifest, struct exportd_kit_error *error)
 {
     struct exportd_archive_entry *entries = calloc(made->list.count + 1, sizeof *entries);
-    if (!entries)
+    json_t *files = json_array();
+    *manifest = NULL;
+    if (!entries || !files) {
+        free(entries);
+        json_decref(files);
         return exportd_kit_no_memory(error);
+    }
     for (size_t i = 0; i < made->list.count; i++)
-        entries[i] = (struct exportd_archive_entry){made->list.files[i].path, made->list.files[i].target,
-                                                    made->list.files[i].executable};
+        entries[i] = (struct exportd_archive_entry){.path = made->list.files[i].path,
+                                                    .target = made->list.files[i].target,
+                                                    .executable = made->list.files[i].executable};
     int failed = exportd_archive_write_folder(made->folder, entries, made->list.count, options, path, error);
+    for (size_t i = 0; !failed && i < made->list.count; i++)
+        json_array_append_new(files, describe(&entries[i]));
+    if (!failed)
+        *manifest = json_pack("{s:s, s:s, s:O}", "schema", "exportd.build/1", "output", made->name, "files", files);
+    if (!failed && !*manifest)
+        failed = exportd_kit_no_memory(error);
+    json_decref(files);
     free(entries);
     return failed;
 }

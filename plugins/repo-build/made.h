@@ -36,10 +36,9 @@ struct made_limits {
     uint64_t max_bytes;
 };
 
-/* Lists a folder's files and links; what lies in .git and node_modules is left out. Returns 0, or -1 with error
- * filled
- * ("workspace_failed", "output_too_large"). */
-int made_list(const char *folder, struct made_list *list, struct exportd_kit_error *error);
+/* Lists a folder's files and links; what lies in .git is left out, and node_modules where they aren't wanted. Returns
+ * 0, or -1 with error filled: "output_unreadable", "output_too_large", "out_of_memory". */
+int made_list(const char *folder, bool with_modules, struct made_list *list, struct exportd_kit_error *error);
 void made_list_clear(struct made_list *list);
 
 /* What the build made. output: what the request names, or NULL. notes: gets what was left out and why. Returns 0, or
@@ -50,12 +49,9 @@ int made_find(const struct exportd_checkout *checkout, const struct plan *plan, 
               struct exportd_kit_error *error);
 void made_clear(struct made *made);
 
-/* {"schema", "files": [{"path", "bytes", "sha256", "executable"} or {"path", "target"}]}: a new object, or NULL with
- * error filled. */
-json_t *made_manifest(const struct made *made, struct exportd_kit_error *error);
-
-/* Writes them as a tarball to a new file. Returns as exportd_archive_write_folder() does. */
+/* Writes them as a tarball to a new file. *manifest: a new object, {"schema", "output", "files": [{"path", "bytes",
+ * "sha256", "executable"} or {"path", "target"}]}, of what was written. Returns as exportd_archive_write_folder(). */
 int made_pack(const struct made *made, const struct exportd_archive_options *options, const char *path,
-              struct exportd_kit_error *error);
+              json_t **manifest, struct exportd_kit_error *error);
 
 #endif

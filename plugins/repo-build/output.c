@@ -1,27 +1,31 @@
 /* program.h: what programs write. */
 #include "program.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+void output_trim(char *text)
+{
+    size_t length = strlen(text), at = length;
+    while (at > 0 && length - at < 3 && ((unsigned char)text[at - 1] & 0xC0) == 0x80)
+        at--;
+    if (at == 0 || (unsigned char)text[at - 1] < 0xC0)
+        return;
+    unsigned char first = (unsigned char)text[at - 1];
+    size_t wanted = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (length - (at - 1) < wanted)
+        text[at - 1] = '\0';
+}
 
 static void end_line(struct output *output)
 {
     while (output->line_length > 0 && output->line[output->line_length - 1] == ' ')
         output->line_length--;
-    /* Cut within a character, it is none. */
-    size_t at = output->line_length;
-    while (at > 0 && at + 3 >= output->line_length && ((unsigned char)output->line[at - 1] & 0xC0) == 0x80)
-        at--;
-    if (at > 0 && at < output->line_length + 1 && (unsigned char)output->line[at - 1] >= 0xC0) {
-        unsigned char first = (unsigned char)output->line[at - 1];
-        size_t wanted = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-        if (output->line_length - (at - 1) < wanted)
-            output->line_length = at - 1;
-    }
-    if (output->line_length > 0) {
-        char *slot = output->tail[output->lines % TAIL_LINES];
-        memcpy(slot, output->line, output->line_length);
-        slot[output->line_length] = '\0';
+    output->line[output->line_length] = '\0';
+    output_trim(output->line);
+    if (output->line[0]) {
+        snprintf(output->tail[output->lines % TAIL_LINES], TAIL_LINE_BYTES, "%s", output->line);
         output->lines++;
     }
     output->line_length = 0;
@@ -98,5 +102,6 @@ const char *output_tail(const struct output *output, char *out, size_t size)
         length += output->line_length;
     }
     out[length] = '\0';
+    output_trim(out);
     return out;
 }

@@ -1,6 +1,8 @@
 /* plan.h: how a repository builds. */
 #include "plan.h"
 
+#include "program.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +39,7 @@ const char *plan_text(const struct plan_step *step, char *out, size_t size)
         int count = snprintf(out + length, size - length, "%s%s", length ? " " : "", *argument);
         length += count > 0 ? (size_t)count : 0;
     }
+    output_trim(out);
     return out;
 }
 
@@ -121,7 +124,7 @@ static json_t *read_package(const struct exportd_checkout *checkout, struct expo
     json_t *package = json_loadb(text, size, 0, &where);
     free(text);
     if (!package)
-        exportd_kit_fail(error, "build_unknown", 0, "package.json is no JSON: line %d: %s; mend it", where.line,
+        exportd_kit_fail(error, "package_invalid", 0, "package.json is no JSON: line %d: %s; mend it", where.line,
                          where.text);
     return package;
 }
@@ -131,7 +134,7 @@ static int plan_node(const struct exportd_checkout *checkout, const struct plan_
                      enum plan_system system, struct plan *plan)
 {
     plan->system = system != PLAN_NONE ? system : find_manager(checkout, package);
-    if (wish->install && has_dependencies(package) && !has(checkout, "node_modules"))
+    if (wish->install && has_dependencies(package) && !wish->has_modules)
         plan_install(checkout, plan);
     STEP(plan, system_names[plan->system], "run", wish->script);
     return 0;
@@ -141,8 +144,10 @@ static int plan_node(const struct exportd_checkout *checkout, const struct plan_
  * machine. */
 static void way_up(const struct exportd_checkout *checkout, const struct plan_wish *wish, char *out, size_t size)
 {
-    size_t top = strlen(wish->workspace);
-    const char *below = strncmp(checkout->folder, wish->workspace, top) == 0 ? checkout->folder + top : "/";
+    char *workspace = realpath(wish->workspace, NULL); /* as the checkout's folder is */
+    size_t top = workspace ? strlen(workspace) : 0;
+    const char *below = workspace && strncmp(checkout->folder, workspace, top) == 0 ? checkout->folder + top : "/";
+    free(workspace);
     out[0] = '\0';
     for (; (below = strchr(below, '/')) && strlen(out) + 4 < size; below++)
         snprintf(out + strlen(out), size - strlen(out), "../");

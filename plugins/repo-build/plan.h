@@ -33,7 +33,8 @@ struct plan_wish {
     const char *system;  /* by its name, or NULL: find out */
     const char *script;  /* of package.json */
     const char *command; /* for the shell, or NULL */
-    bool install;        /* the dependencies that package.json names */
+    bool install;        /* the dependencies that package.json names, where they aren't there */
+    bool has_modules;    /* its node_modules lie in the repository */
     int jobs;            /* at once */
     const char *workspace;
 };
@@ -41,8 +42,8 @@ struct plan_wish {
 /* The name of a system, as in the request. */
 const char *plan_system_name(enum plan_system system);
 
-/* Returns 0, or -1 with error filled: "build_unknown" (with what was looked for), "option_invalid", "out_of_memory".
- * Clear it with plan_clear() in either case. */
+/* Returns 0, or -1 with error filled: "build_unknown" (with what was looked for), "package_invalid",
+ * "option_invalid", "out_of_memory". Clear it with plan_clear() in either case. */
 int plan_make(const struct exportd_checkout *checkout, const struct plan_wish *wish, struct plan *plan,
               struct exportd_kit_error *error);
 void plan_clear(struct plan *plan);

@@ -34,6 +34,9 @@ void output_take(struct output *output, const char *bytes, size_t size);
  * small. Returns out. */
 const char *output_tail(const struct output *output, char *out, size_t size);
 
+/* Cuts off what is left of a character that was cut at the end of text. */
+void output_trim(char *text);
+
 /* The last whole line that isn't empty, or "". */
 const char *output_last(const struct output *output);
 

@@ -1,6 +1,7 @@
 /*
  * repo-build: the task build-assets, what a repository's own build makes of it, in the sandbox with the exec grant.
  */
+#include "attempt.h"
 #include "made.h"
 #include "plan.h"
 #include "program.h"
@@ -43,11 +44,19 @@ static const char *given(const struct build *build, const char *name)
     return value && *value ? value : NULL;
 }
 
-/* Takes text. */
+/* Takes text, which stands in for another of that name: getenv() finds the first. */
 static int add_variable(struct build *build, char *text)
 {
     if (!text)
         return exportd_kit_no_memory(&build->error);
+    size_t name = strcspn(text, "=") + 1;
+    for (size_t i = 0; i < build->variables; i++) {
+        if (strncmp(build->environment[i], text, name) == 0) {
+            free(build->environment[i]);
+            build->environment[i] = text;
+            return 0;
+        }
+    }
     build->environment[build->variables++] = text;
     return 0;
 }
@@ -139,7 +148,7 @@ static int prepare(struct build *build)
 {
     const char *script = given(build, "script"), *command = given(build, "command");
     const json_t *install = json_object_get(build->data, "install");
-    const struct plan_wish wish = {
+    struct plan_wish wish = {
         .system = given(build, "system"),
         .script = script ? script : "build",
         .command = command,
@@ -152,6 +161,7 @@ static int prepare(struct build *build)
                                 "this host runs no commands of requests; leave out command, or set commands = yes in "
                                 "[plugin repo-build]");
     if (exportd_checkout_open(build->job, build->data, &build->checkout, &build->error) != 0 ||
+        attempt_begin(wish.workspace, &build->checkout, &build->before, &wish.has_modules, &build->error) != 0 ||
         plan_make(&build->checkout, &wish, &build->plan, &build->error) != 0)
         return -1;
     build->network = may_use_network();
@@ -160,9 +170,7 @@ static int prepare(struct build *build)
     if (build->output.log < 0)
         return exportd_kit_fail(&build->error, "workspace_failed", 1, "%s: %s", build->log_path, strerror(errno));
     build->output.max = (uint64_t)exportd_option_integer(build->job, "max_log", 0);
-    if (make_environment(build) != 0)
-        return -1;
-    return made_list(build->checkout.folder, &build->before, &build->error);
+    return make_environment(build);
 }
 
 /* What a build that was kept from something may have meant, by its last lines. */
@@ -246,6 +254,8 @@ static int run_step(struct build *build, size_t index, int64_t until_ms)
                           json_sprintf("%s ended with exit code %d, and was left at that", text, result.code));
     build->error = (struct exportd_kit_error){0};
     build->said[0] = '\0';
+    if (build->plan.install_folder)
+        attempt_remove(build->plan.install_folder); /* half of it is none */
     return 0;
 }
 
@@ -268,6 +278,20 @@ static void name_pack(struct build *build, bool zstd)
     if (!*stem || *stem == '-')
         snprintf(stem, sizeof stem, "repository");
     snprintf(build->pack_name, sizeof build->pack_name, "%s-build.%s", stem, zstd ? "tar.zst" : "tar.gz");
+}
+
+/* Whatever the build left under that name goes. */
+static int write_manifest(struct build *build, const json_t *manifest)
+{
+    attempt_remove(build->manifest_path);
+    int out = open(build->manifest_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int failed =
+        out < 0 || json_dumpfd(manifest, out, JSON_INDENT(1)) != 0
+            ? exportd_kit_fail(&build->error, "workspace_failed", 1, "%s: %s", build->manifest_path, strerror(errno))
+            : 0;
+    if (out >= 0)
+        close(out);
+    return failed;
 }
 
 static int collect(struct build *build, json_t **manifest)
@@ -293,12 +317,10 @@ static int collect(struct build *build, json_t **manifest)
     };
     snprintf(build->pack_path, sizeof build->pack_path, "%s/%s", workspace, build->pack_name);
     snprintf(build->manifest_path, sizeof build->manifest_path, "%s/manifest.json", workspace);
-    if (made_pack(&build->made, &options, build->pack_path, &build->error) != 0 ||
-        !(*manifest = made_manifest(&build->made, &build->error)))
+    attempt_remove(build->pack_path);
+    if (made_pack(&build->made, &options, build->pack_path, manifest, &build->error) != 0 ||
+        write_manifest(build, *manifest) != 0)
         return -1;
-    if (json_dump_file(*manifest, build->manifest_path, JSON_INDENT(1)) != 0)
-        return exportd_kit_fail(&build->error, "workspace_failed", 1, "%s: %s", build->manifest_path,
-                                strerror(errno));
     if (exportd_artifact(build->job, build->pack_path, build->pack_name,
                          zstd ? "application/zstd" : "application/gzip") ||
         exportd_artifact(build->job, build->manifest_path, "manifest.json", "application/json") ||
@@ -359,6 +381,7 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
     enum exportd_status status = EXPORTD_OK;
     const char *missing = given(&build, "when_missing");
     if (failed && strcmp(build.error.code, "build_unknown") == 0 && missing && strcmp(missing, "skip") == 0) {
+        attempt_end(exportd_workspace(job));
         *result = json_pack("{s:b, s:s, s:O}", "skipped", 1, "reason", build.error.message, "repository",
                             build.checkout.repository);
         exportd_progress(job, 1, "nothing to build");
@@ -367,6 +390,7 @@ static enum exportd_status run(struct exportd_job *job, const json_t *data, json
                               build.said[0] ? "; it last wrote:\n" : "", build.said);
     } else {
         *result = describe(&build, manifest);
+        attempt_end(exportd_workspace(job));
         exportd_progress(job, 1, "done");
     }
     json_decref(manifest);

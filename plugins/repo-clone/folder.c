@@ -85,10 +85,16 @@ static int take_above(struct request *request, struct exportd_kit_error *error)
                : 0;
 }
 
-static int copy_entry(struct request *request, const FTSENT *entry, const char *path, struct exportd_kit_error *error)
+/* own: of the workspace. */
+static int copy_entry(struct request *request, FTS *tree, FTSENT *entry, const char *path, const struct stat *own,
+                      struct exportd_kit_error *error)
 {
     switch (entry->fts_info) {
     case FTS_D:
+        if (entry->fts_dev == own->st_dev && entry->fts_ino == own->st_ino) {
+            rules_note(request->rules, "%s is where this copy is made, and was left out", path);
+            return fts_set(tree, entry, FTS_SKIP);
+        }
         return rules_take(request->rules, path, RULES_FOLDER, 0, error) ||
                        checkout_folder(request->checkout, path, error)
                    ? -1
@@ -115,7 +121,10 @@ static int copy_tree(struct request *request, const char *from, struct exportd_k
     char *const paths[] = {(char *)(uintptr_t)from, NULL};
     size_t top = strlen(request->source.url) + 1, count = 0;
     int failed = 0;
+    struct stat own;
     FTSENT *entry;
+    if (stat(exportd_workspace(request->job), &own) != 0)
+        return exportd_kit_fail(error, "workspace_failed", 1, "the workspace: %s", strerror(errno));
     FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
     if (!tree)
         return exportd_kit_no_memory(error);
@@ -123,7 +132,7 @@ static int copy_tree(struct request *request, const char *from, struct exportd_k
         if (count++ % STEP_EVERY == 0 && exportd_cancelled(request->job))
             failed = exportd_kit_fail(error, "cancelled", 0, "the job was cancelled");
         else if (entry->fts_level > 0)
-            failed = copy_entry(request, entry, entry->fts_path + top, error);
+            failed = copy_entry(request, tree, entry, entry->fts_path + top, &own, error);
         else if (entry->fts_info != FTS_D && entry->fts_info != FTS_DP)
             failed = exportd_kit_fail(error, "folder_unreadable", 0, "%s: %s", from,
                                       strerror(entry->fts_errno ? entry->fts_errno : ENOTDIR));
@@ -136,9 +145,11 @@ int folder_run(struct request *request, struct exportd_kit_error *error)
 {
     char *from = NULL;
     char quoted[220];
-    size_t length = strlen(request->source.url);
-    while (length > 1 && request->source.url[length - 1] == '/')
-        request->source.url[--length] = '\0';
+    char *itself = realpath(request->source.url, NULL);
+    if (!itself)
+        return exportd_kit_fail(error, "folder_unreadable", 0, "%s: %s", request->source.url, strerror(errno));
+    free(request->source.url);
+    request->source.url = itself;
     if (request->ref || request->history)
         return exportd_kit_fail(error, "option_invalid", 0,
                                 "%s is a folder, and no repository: it has no ref and no history; leave them out",

@@ -122,7 +122,8 @@ static int pack(const struct request *request, const char *top, int64_t time_s, 
         return exportd_kit_no_memory(error);
     for (size_t i = 0; i < count; i++) {
         struct checkout_entry entry = checkout_get(request->checkout, i);
-        entries[i] = (struct exportd_archive_entry){entry.path, entry.target, entry.executable};
+        entries[i] = (struct exportd_archive_entry){
+            .path = entry.path, .target = entry.target, .executable = entry.executable};
     }
     int failed = exportd_archive_write_folder(request->top, entries, count, &options, path, error);
     free(entries);

@@ -9,7 +9,8 @@
 
 #define PLACEHOLDER_BYTES_MAX 300
 #define UNKNOWN_MAX 100
-#define NAMED_BYTES 620 /* of the unknown ones, in an error */
+#define FILLED_BYTES_MAX ((size_t)256 << 20) /* of one file */
+#define NAMED_BYTES 620                      /* of the unknown ones, in an error */
 
 size_t fill_name_length(const char *text)
 {
@@ -122,6 +123,9 @@ struct sink {
 
 static int put(struct sink *sink, const char *bytes, size_t length, struct exportd_kit_error *error)
 {
+    if (sink->length + length > FILLED_BYTES_MAX)
+        return exportd_kit_fail(error, "template_too_large", 0, "a file grows beyond %zu MB with these values",
+                                FILLED_BYTES_MAX >> 20);
     if (!sink->bytes || sink->length + length + 1 > sink->room) {
         size_t room = (sink->length + length + 1) * 2;
         char *grown = realloc(sink->bytes, room);
@@ -161,14 +165,21 @@ static size_t placeholder(const char *at, const char *end, const char **name, si
     return 0;
 }
 
-static void note_unknown(json_t *unknown, const char *name, size_t name_length, const char *file, const char *text,
+/* Where a text was read to, for the lines of what is unknown in it. */
+struct reading {
+    const char *file, *at;
+    size_t line;
+};
+
+static void note_unknown(json_t *unknown, const char *name, size_t name_length, struct reading *reading,
                          const char *at)
 {
-    size_t line = 1;
-    for (const char *before = text; before < at; before++)
-        line += *before == '\n';
-    if (json_array_size(unknown) < UNKNOWN_MAX)
-        json_array_append_new(unknown, json_sprintf("%.*s (%s:%zu)", (int)name_length, name, file, line));
+    if (json_array_size(unknown) >= UNKNOWN_MAX)
+        return;
+    for (; reading->at < at; reading->at++)
+        reading->line += *reading->at == '\n';
+    json_array_append_new(unknown,
+                          json_sprintf("%.*s (%s:%zu)", (int)name_length, name, reading->file, reading->line));
 }
 
 /* One that is known. A space before or after a filter's name is no part of it. */
@@ -180,7 +191,7 @@ static int render(const char *name, size_t name_length, const char *rest, size_t
     char key[PLACEHOLDER_BYTES_MAX];
     snprintf(key, sizeof key, "%.*s", (int)name_length, name);
     for (size_t i = 0; i < rest_length; i++)
-        if (rest[i] != ' ' || strchr(rest, ':') != NULL)
+        if (rest[i] != ' ' || memchr(rest, ':', rest_length) != NULL)
             text[length++] = rest[i];
     memcpy(text + length, "}}", 3);
     const struct exportd_template_options options = {.name = file, .filters = filters};
@@ -198,6 +209,7 @@ int fill_text(const char *text, size_t length, const struct values *values, cons
               size_t *size, json_t *unknown, struct exportd_kit_error *error)
 {
     struct sink sink = {0};
+    struct reading reading = {.file = name, .at = text, .line = 1};
     const char *end = text + length, *plain = text;
     int failed = put(&sink, "", 0, error);
     for (const char *at = text; !failed && (at = memmem(at, (size_t)(end - at), "{{", 2));) {
@@ -215,7 +227,7 @@ int fill_text(const char *text, size_t length, const struct values *values, cons
         bool known = json_object_get(values->known, copy) != NULL;
         if (!known && !escaped) {
             if (!values->keep_unknown)
-                note_unknown(unknown, key, key_length, name, text, at);
+                note_unknown(unknown, key, key_length, &reading, at);
             at += whole;
             continue;
         }

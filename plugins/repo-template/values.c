@@ -263,12 +263,14 @@ int values_read(const struct exportd_checkout *checkout, const json_t *given, st
     if (read_manifest(checkout, values, error) != 0 || take_given(values, given, error) != 0)
         return -1;
     const char *unknown = json_string_value(json_object_get(values->manifest, "unknown"));
-    values->keep_unknown = unknown && strcmp(unknown, "keep") == 0;
     json_t *asked = json_copy(values->known);
     take_own(checkout, values);
     json_object_update(values->known, asked);
     json_decref(asked);
-    return take_defaults(values, error) != 0 || check_missing(values, error) != 0 ? -1 : 0;
+    if (take_defaults(values, error) != 0 || check_missing(values, error) != 0)
+        return -1;
+    values->keep_unknown = unknown && strcmp(unknown, "keep") == 0;
+    return 0;
 }
 
 bool values_match(const char *pattern, const char *path)

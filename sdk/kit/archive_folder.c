@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,21 +75,46 @@ static int write_header(struct packer *packer, const struct exportd_archive_entr
                : fail_archive(packer, archive_error_string(packer->archive));
 }
 
-static int write_file(struct packer *packer, int top_fd, const struct exportd_archive_entry *file)
+static int fail_changed(struct packer *packer, const char *path)
 {
+    char quoted[220];
+    return exportd_kit_fail(packer->error, "file_changed", 1, "%s changed while it was packed",
+                            exportd_bundle_quote(path, quoted, sizeof quoted));
+}
+
+/* The bytes that the header promised, and no other number of them. */
+static int write_bytes(struct packer *packer, int fd, struct exportd_archive_entry *file)
+{
+    crypto_hash_sha256_state state;
     char buffer[BLOCK_BYTES];
+    uint64_t left = file->size_bytes;
+    ssize_t got;
+    crypto_hash_sha256_init(&state);
+    while ((got = read(fd, buffer, sizeof buffer)) > 0 && (uint64_t)got <= left) {
+        crypto_hash_sha256_update(&state, (const unsigned char *)buffer, (unsigned long long)got);
+        if (archive_write_data(packer->archive, buffer, (size_t)got) != got)
+            return fail_archive(packer, archive_error_string(packer->archive));
+        left -= (uint64_t)got;
+    }
+    crypto_hash_sha256_final(&state, file->sha256);
+    return got < 0               ? fail_archive(packer, strerror(errno))
+           : got > 0 || left > 0 ? fail_changed(packer, file->path)
+                                 : 0;
+}
+
+static int write_file(struct packer *packer, int top_fd, struct exportd_archive_entry *file)
+{
     struct stat status;
-    ssize_t got = 0;
     if (file->target)
         return write_header(packer, file, 0);
-    int fd = openat(top_fd, file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(top_fd, file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     int failed = fd < 0 || fstat(fd, &status) != 0 ? fail_archive(packer, strerror(errno))
+                 : !S_ISREG(status.st_mode)        ? fail_changed(packer, file->path)
                                                    : write_header(packer, file, status.st_size);
-    while (!failed && (got = read(fd, buffer, sizeof buffer)) > 0)
-        if (archive_write_data(packer->archive, buffer, (size_t)got) != got)
-            failed = fail_archive(packer, archive_error_string(packer->archive));
-    if (!failed && got < 0)
-        failed = fail_archive(packer, strerror(errno));
+    if (!failed) {
+        file->size_bytes = (uint64_t)status.st_size;
+        failed = write_bytes(packer, fd, file);
+    }
     if (fd >= 0)
         close(fd);
     return failed;

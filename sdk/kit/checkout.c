@@ -99,7 +99,7 @@ int exportd_checkout_walk(const struct exportd_checkout *checkout,
     while (!stopped && (errno = 0, entry = fts_read(tree))) {
         if (entry->fts_info == FTS_D && strcmp(entry->fts_name, ".git") == 0) {
             fts_set(tree, entry, FTS_SKIP);
-        } else if (entry->fts_info == FTS_F && strcmp(entry->fts_name, ".git") != 0) {
+        } else if (entry->fts_info == FTS_F && entry->fts_level > 0 && strcmp(entry->fts_name, ".git") != 0) {
             const struct exportd_checkout_file file = {
                 .path = entry->fts_path + top,
                 .name = entry->fts_name,
@@ -108,7 +108,8 @@ int exportd_checkout_walk(const struct exportd_checkout *checkout,
             };
             stopped = visit(context, &file);
         } else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS) {
-            stopped = exportd_kit_fail(error, "workspace_failed", 1, "%s: %s", entry->fts_path + top,
+            stopped = exportd_kit_fail(error, "workspace_failed", 1, "%s: %s",
+                                       entry->fts_level > 0 ? entry->fts_path + top : "the repository's folder",
                                        strerror(entry->fts_errno));
         }
     }

@@ -216,7 +216,9 @@ test('presets of conf.d hold where the request says nothing, and a mistake in th
   const said = await host.runJob({ task: 'trip', data: { line: 'said', 'walker-one': { line: 'mine' } } });
   assert.equal(said.result.steps[1].result.notes, 'stepper-one said\nwalker-one mine\n', said.error);
   assert.deepEqual(said.result.artifacts.map(({ name }) => name), ['notes.txt']);
-  for (const [text, message] of [['{"lin": 1}', /no step has an option "lin"/], ['{', /must be a JSON object: /], ['[]', /must be a JSON object, such/]]) {
+  const flat = await host.runJob({ task: 'trip', data: { line: 'said' } });
+  assert.equal(flat.result.steps[1].result.notes, 'stepper-one said\nwalker-one said\n', flat.error);
+  for (const [text, message] of [['{"lin": 1}', /no step has an option "lin"/], ['{"line": 1}', /options\/stepper-one\/line: must be of type string/], ['{', /must be a JSON object: /], ['[]', /must be a JSON object, such/]]) {
     const folder = temporaryFolder(t);
     const done = run(['check', '-c', confFolder(folder, preset(text))], { env: { EXPORTD_HOST_PLUGINS: pluginFolder(folder, plugins), EXPORTD_HOST_STATE: join(folder, 'state') } });
     assert.equal(done.code, 1, done.stderr);

@@ -160,7 +160,7 @@ describe('what can\'t be built ends in a sentence', () => {
   const cases = [
     ['nothing to build with', { 'readme.md': 'x' }, {}, /build_unknown.*no package\.json, CMakeLists\.txt, configure or makefile/],
     ['no such script', { 'package.json': '{"scripts":{"test":"x"}}' }, {}, /build_unknown.*no script "build"/],
-    ['a package.json that is none', { 'package.json': '{"scripts":' }, {}, /build_unknown.*line 1/],
+    ['a package.json that is none', { 'package.json': '{"scripts":' }, { when_missing: 'skip' }, /package_invalid.*line 1/],
     ['a manager that isn\'t there', { 'package.json': '{"scripts":{"build":"x"},"packageManager":"pnpm@9.0.0"}' }, {}, /builder_missing.*pnpm.*path of \[plugin repo-build\]/],
     ['a system that the repository hasn\'t got', { 'package.json': '{}' }, { system: 'cmake' }, /build_unknown.*no CMakeLists\.txt/],
     ['an output that isn\'t made', { 'Makefile': 'x:\n\ttouch x\n' }, { output: 'dist' }, /output_missing.*"dist"/],
@@ -207,6 +207,55 @@ test('links out of the output, FIFOs and names that are no text are left out', t
   assert.deepEqual(manifest.files.map(({ path }) => path).sort(), ['a', 'in/fine', 'inside', 'new\nline'].sort());
   assert.match(result.notes.join(), /2 links that lead out/);
   assert.match(result.notes.join(), /1 files whose names are no UTF-8/);
+});
+
+test('a second attempt begins clean: what the first left is neither in its way nor in the output', async t => {
+  const folder = temporaryFolder(t);
+  const path = repository(folder, 'x', { 'a.txt': 'first\n' });
+  const host = await startHost(t, { plugins: PLUGINS, conf: { 'p.conf': conf(folder, 'commands = yes')['p.conf'].replace('timeout = 60s', 'timeout = 2s\ngrace = 200ms').replace('max_attempts = 1', 'max_attempts = 3\nbackoff = 10ms') } });
+  const job = await host.runJob({ task: 'build-assets', data: { repo_url: path,
+    command: 'mkdir -p dist node_modules; if grep -q second a.txt; then test ! -e dist/stale && test ! -e node_modules/half && echo made > dist/a; else echo second > a.txt; echo > dist/stale; echo > node_modules/half; mkfifo ../manifest.json; echo first attempt; sleep 1000; fi' } });
+  assert.equal(job.status, 'completed', job.error);
+  assert.equal(job.attempts, 2);
+  assert.deepEqual(job.result.manifest.map(({ path: file }) => file), ['a']);
+  assert.doesNotMatch(Buffer.from(await (await fetch(job.result.artifacts.find(({ name }) => name === 'build.log').url)).arrayBuffer()).toString(), /^first attempt/m);
+});
+
+test('names that the build took for itself, and a repository that it took away', t => {
+  const { code, stderr, result } = command(t, 'mkfifo ../manifest.json ../x-build.tar.gz; mkdir dist; echo 1 > dist/a');
+  assert.equal(code, 0, stderr);
+  assert.equal(result.files, 1);
+  for (const text of ['cd ..; rm -rf repo; echo x > repo', 'cd ..; rm -rf repo; ln -s /etc repo', 'cd ..; rm -rf repo']) {
+    const done = command(t, text);
+    assert.equal(done.code, 1);
+    assert.match(done.stderr, /output_unreadable/);
+  }
+});
+
+test('node_modules in the output are output', t => {
+  const { code, stderr, files } = command(t, 'mkdir -p dist/node_modules/p node_modules/q; echo 1 > dist/node_modules/p/a; echo 2 > dist/b; echo 3 > node_modules/q/c', { output: 'dist' });
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(files, { b: '2\n', 'node_modules/p/a': '1\n' });
+});
+
+test('variables of the request stand above those that every build gets', t => {
+  const { code, stderr, files } = command(t, 'node -e "console.log(process.env.CI, process.env.NO_COLOR, process.env.OWN)" > out.txt', { environment: { CI: 'false', OWN: 'x' }, output: '.' });
+  assert.equal(code, 0, stderr);
+  assert.equal(files['out.txt'], 'false 1 x\n');
+});
+
+test('an installation that fails is none: the build\'s own files are the output', t => {
+  const path = repository(temporaryFolder(t), 'greet', { ...library, 'CMakeLists.txt': `${library['CMakeLists.txt']}install(FILES nothing.txt DESTINATION share)\n` });
+  const { code, stderr, manifest, result } = build(t, path);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(manifest.files.map(({ path: file }) => file), ['hello', 'libgreet.so', 'libgreet.so.1', 'libgreet.so.1.2.3']);
+  assert.match(result.notes.join(), /cmake --install .* ended with exit code 1/);
+});
+
+test('a long command is cut between characters', t => {
+  const { code, stderr, result } = command(t, `mkdir dist; echo > dist/a # ${'é'.repeat(600)}`);
+  assert.equal(code, 0, stderr);
+  assert.match(result.commands[0].command, /é$/);
 });
 
 describe('a build that does what it must not', () => {

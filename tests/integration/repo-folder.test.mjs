@@ -43,6 +43,21 @@ test('files, links and modes as they lie there; what leads out is made harmless'
   assert.deepEqual(acquire(t, folder, { repo_url: `file://${join(folder, 'top')}` }).listed, listed);
 });
 
+test('by a link to it, and with the copy\'s own place in it', t => {
+  const folder = makeFolder(t);
+  symlinkSync(join(folder, 'top'), join(folder, 'link'));
+  const { result, listed, stderr } = acquire(t, folder, { repo_url: join(folder, 'link') });
+  assert.ok(result, stderr);
+  assert.ok(listed.includes('- a.txt'));
+  const around = temporaryFolder(t);
+  mkdirSync(join(around, 'tmp'));
+  writeFileSync(join(around, 'b.txt'), 'b\n');
+  const own = confFolder(around, { 'p.conf': `[plugin repo-clone]\nschemes = file\nread = ${around}\n` });
+  const done = run(['run', 'acquire-user-repo', '-c', own, '-o', around, '--quiet', '--option', `repo_url=${around}`], { env: { EXPORTD_HOST_PLUGINS: pluginFolder(around, ['repo-clone']), TMPDIR: join(around, 'tmp') } });
+  assert.equal(done.code, 0, done.stderr);
+  assert.match(JSON.parse(done.stdout).notes.join(), /where this copy is made/);
+});
+
 test('a subfolder alone, with its path', t => {
   const folder = makeFolder(t);
   const { result, listed, stderr } = acquire(t, folder, { repo_url: join(folder, 'top'), subfolder: 'sub/deep' });

@@ -161,18 +161,28 @@ describe('what a template or a request may not', () => {
     });
   }
 
+  test('a great many of them are counted in no time', t => {
+    const folder = temporaryFolder(t), path = join(folder, 'template');
+    execFileSync('mkdir', [path]);
+    writeFileSync(join(path, 'many.txt'), '{{ zz }}\n'.repeat(220_000));
+    writeFileSync(join(path, 'filled.txt'), '{{ name }}\n'.repeat(180_000));
+    const done = run(['run', 'create-from-template', '-c', confFolder(folder, { 'p.conf': `[plugin repo-clone]\nschemes = file\nread = ${folder}\n[plugin repo-template]\ntimeout = 20s\n` }), '-o', join(folder, 'out'), '--quiet', '--data', JSON.stringify({ repo_url: path, values })],
+      { env: { EXPORTD_HOST_PLUGINS: pluginFolder(folder, PLUGINS) } });
+    assert.match(done.stderr, /placeholder_unknown.*zz \(many\.txt:1\)/);
+  });
+
   test('unknown ones stay where the manifest says so', t => {
     const folder = temporaryFolder(t), path = join(folder, 'template');
     execFileSync('mkdir', [path]);
-    writeFileSync(join(path, 'template.json'), manifest({ unknown: 'keep' }));
-    writeFileSync(join(path, 'a.vue'), '<p>{{ message }} {{name}}</p>\n');
+    writeFileSync(join(path, 'template.json'), manifest({ unknown: 'keep', values: { name: {}, title: { default: '{{later}}!' }, later: { default: 'L{{name|cut:1}}' } } }));
+    writeFileSync(join(path, 'a.vue'), '<p>{{ message }} {{name}} {{title}}</p>\n');
     git(path, 'init', '-q', '-b', 'main');
     git(path, 'add', '-A');
     git(path, 'commit', '-q', '-m', 'First');
     const done = run(['run', 'create-from-template', '-c', confFolder(folder, { 'p.conf': `[plugin repo-clone]\nschemes = file\nread = ${folder}\n` }), '-o', join(folder, 'out'), '--quiet', '--data', JSON.stringify({ repo_url: path, values })],
       { env: { EXPORTD_HOST_PLUGINS: pluginFolder(folder, PLUGINS) } });
     assert.equal(done.code, 0, done.stderr);
-    assert.equal(execFileSync('tar', ['-xOf', join(folder, 'out', JSON.parse(done.stdout).archive), 'My-app-2/a.vue'], { encoding: 'utf8' }), '<p>{{ message }} My app 2</p>\n');
+    assert.equal(execFileSync('tar', ['-xOf', join(folder, 'out', JSON.parse(done.stdout).archive), 'My-app-2/a.vue'], { encoding: 'utf8' }), '<p>{{ message }} My app 2 LM!</p>\n');
   });
 });
 

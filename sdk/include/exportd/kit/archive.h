@@ -39,10 +39,13 @@ struct exportd_archive_entry {
     const char *path;   /* below the folder */
     const char *target; /* of a link, which is written as it is; NULL: a file */
     int executable;
+    uint64_t size_bytes;      /* set to what was written of a file, */
+    unsigned char sha256[32]; /* and its hash */
 };
 
 /* The same for files that lie in folder, of any size, straight from the disk and without entries for folders. Sorts
- * entries by their paths' bytes; no link is followed. level has no effect. */
+ * entries by their paths' bytes; no link is followed. level has no effect. A file that changes meanwhile, or is none
+ * any more, is an error ("file_changed", retryable). */
 int exportd_archive_write_folder(const char *folder, struct exportd_archive_entry *entries, size_t count,
                                  const struct exportd_archive_options *options, const char *path,
                                  struct exportd_kit_error *error);
