@@ -257,8 +257,8 @@ char *dispatch_pipeline_result(const struct active *active, json_t **artifacts)
 {
     json_t *results = active->pipeline->results;
     json_t *last = json_array_get(results, json_array_size(results) - 1);
-    json_t *result = active->route->implied ? json_incref(json_object_get(last, "result"))
-                                            : json_pack("{s:O}", "steps", results);
+    json_t *result =
+        active->route->implied ? json_incref(json_object_get(last, "result")) : json_pack("{s:O}", "steps", results);
     char *text = json_dumps(result, JSON_COMPACT);
     json_decref(result);
     *artifacts = active->pipeline->artifacts;

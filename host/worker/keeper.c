@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -78,6 +79,34 @@ static bool mount_own_proc(void)
            mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
 }
 
+static void write_map(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t written = write(fd, text, strlen(text));
+    (void)written; /* without the map, ids are unknown: make can't start a command then, most else can */
+    close(fd);
+}
+
+/* Namespaces of its own, as far as they may be had. In a new user namespace each id stands for itself. */
+static void unshare_all(bool network)
+{
+    uid_t user = geteuid();
+    gid_t group = getegid();
+    char text[64];
+    int namespaces = CLONE_NEWPID | (user == 0 ? 0 : CLONE_NEWUSER);
+    if ((network || unshare(namespaces | CLONE_NEWNET) != 0) && unshare(namespaces) != 0)
+        return;
+    if (user == 0)
+        return;
+    write_map("/proc/self/setgroups", "deny");
+    snprintf(text, sizeof text, "%u %u 1", (unsigned)user, (unsigned)user);
+    write_map("/proc/self/uid_map", text);
+    snprintf(text, sizeof text, "%u %u 1", (unsigned)group, (unsigned)group);
+    write_map("/proc/self/gid_map", text);
+}
+
 bool keeper_start(bool network)
 {
     sigset_t wanted, before;
@@ -88,9 +117,7 @@ bool keeper_start(bool network)
     sigprocmask(SIG_BLOCK, &wanted, &before);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     /* May be refused: then the keeper still finds them, one by one. */
-    int namespaces = CLONE_NEWPID | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
-    if (network || unshare(namespaces | CLONE_NEWNET) != 0)
-        unshare(namespaces);
+    unshare_all(network);
     pid_t worker = fork();
     if (worker > 0) {
         close(WIRE_FD);

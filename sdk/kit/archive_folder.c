@@ -104,7 +104,7 @@ static int write_bytes(struct packer *packer, int fd, struct exportd_archive_ent
 
 static int write_file(struct packer *packer, int top_fd, struct exportd_archive_entry *file)
 {
-    struct stat status;
+    struct stat status = {0};
     if (file->target)
         return write_header(packer, file, 0);
     int fd = openat(top_fd, file->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
