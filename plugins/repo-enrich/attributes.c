@@ -9,6 +9,7 @@
 
 #define RULES_MAX 200
 #define PATTERN_MAX 200
+#define GLOB_STEPS 10000 /* of one pattern over one path */
 
 enum said {
     SAID_NOTHING,
@@ -27,14 +28,28 @@ struct kind_attributes {
     size_t count;
 };
 
-/* A "*" stops at a slash and "**" doesn't. The last of each alone is gone back to, so that the time has a bound. */
+/* Where a "**" goes on, one step further: behind the next slash where whole folders are meant, "**" with a slash
+ * behind it; else at the next character. NULL at the end. */
+static const char *further(const char *at, bool folders)
+{
+    const char *slash = folders ? strchr(at, '/') : NULL;
+    if (folders)
+        return slash ? slash + 1 : NULL;
+    return *at ? at + 1 : NULL;
+}
+
+/* A "*" stops at a slash and "**" doesn't. The last of each alone is gone back to; even so a "**" with several "*"
+ * can take the cube of the path's length, which the steps bound. */
 static bool glob(const char *pattern, const char *path)
 {
-    const char *star = NULL, *star_at = NULL, *stars = NULL, *stars_at = NULL;
-    for (;;) {
+    const char *star = NULL, *star_at = NULL, *stars = NULL, *stars_at = NULL, *begin = pattern;
+    bool folders = false;
+    for (size_t step = 0; step < GLOB_STEPS; step++) {
         if (pattern[0] == '*' && pattern[1] == '*') {
+            /* a "**" and its slash stand for nothing, too */
+            folders = pattern[2] == '/' && (pattern == begin || pattern[-1] == '/');
             pattern += 2;
-            pattern += *pattern == '/'; /* a "**" and its slash stand for nothing, too */
+            pattern += *pattern == '/';
             stars = pattern;
             stars_at = path;
             star = NULL;
@@ -49,14 +64,15 @@ static bool glob(const char *pattern, const char *path)
         } else if (star && *star_at && *star_at != '/') {
             path = ++star_at;
             pattern = star;
-        } else if (stars && *stars_at) {
-            path = ++stars_at;
+        } else if (stars && (stars_at = further(stars_at, folders))) {
+            path = stars_at;
             pattern = stars;
             star = NULL;
         } else {
             return false;
         }
     }
+    return false;
 }
 
 bool kind_matches(const char *pattern, const char *path)
@@ -145,19 +161,20 @@ static void decide(enum said said, enum kind meant, enum kind *kind)
         *kind = KIND_OWN;
 }
 
-void kind_attributes_apply(const struct kind_attributes *attributes, const char *path, enum kind *kind,
-                           const char **language, bool *detectable)
+void kind_attributes_apply(const struct kind_attributes *attributes, const char *path, struct kind_said *said)
 {
     for (size_t i = 0; attributes && i < attributes->count; i++) {
         const struct rule *rule = &attributes->rules[i];
         if (!kind_matches(rule->pattern, path))
             continue;
-        decide(rule->documentation, KIND_DOCUMENTATION, kind);
-        decide(rule->generated, KIND_GENERATED, kind);
-        decide(rule->vendored, KIND_VENDORED, kind);
+        decide(rule->documentation, KIND_DOCUMENTATION, &said->kind);
+        decide(rule->generated, KIND_GENERATED, &said->kind);
+        decide(rule->vendored, KIND_VENDORED, &said->kind);
+        if (rule->generated)
+            said->written = rule->generated == SAID_NO;
         if (rule->language)
-            *language = rule->language;
+            said->language = rule->language;
         if (rule->detectable)
-            *detectable = rule->detectable == SAID_YES;
+            said->detectable = rule->detectable == SAID_YES;
     }
 }

@@ -31,12 +31,19 @@ struct kind_attributes;
 struct kind_attributes *kind_attributes_read(const char *text);
 struct kind_attributes *kind_attributes_free(struct kind_attributes *attributes);
 
-/* Changes *kind, and *language (a name as in languages.h) where one is given that is known; *detectable: 0 where the
- * file is to be left out. attributes may be NULL. */
-void kind_attributes_apply(const struct kind_attributes *attributes, const char *path, enum kind *kind,
-                           const char **language, bool *detectable);
+/* Of one file; to begin with, what its path says. */
+struct kind_said {
+    enum kind kind;
+    bool written;         /* an attribute says that it is not generated: its content has no say in that */
+    bool detectable;      /* 0: it is to be left out */
+    const char *language; /* a name as in languages.h, where one is given that is known; or NULL */
+};
 
-/* Nonzero where pattern, as .gitattributes writes it, stands for a path: "*" within a name, "**" across, "?". */
+/* Changes *said by the rules that stand for the path. attributes may be NULL. */
+void kind_attributes_apply(const struct kind_attributes *attributes, const char *path, struct kind_said *said);
+
+/* Nonzero where pattern, as .gitattributes writes it, stands for a path: "*" within a name, "**" across, "?". A
+ * pattern that takes too many steps stands for nothing. */
 bool kind_matches(const char *pattern, const char *path);
 
 #endif

@@ -7,13 +7,28 @@
 
 #define WORKSPACES_MAX 100
 
+static const char *reason_of(const json_error_t *error)
+{
+    switch (json_error_code(error)) {
+    case json_error_numeric_overflow:
+        return "has a number that can't be read";
+    case json_error_null_byte_in_key:
+        return "has a key with a NUL, that can't be read";
+    case json_error_stack_overflow:
+        return "is nested too deep";
+    default:
+        return "is no JSON";
+    }
+}
+
+/* Numbers are not used: those that no 64 bits hold may be read as they come. */
 static json_t *load(struct manifest *manifest, const char *text, size_t size)
 {
     json_error_t error;
     size_t mark = size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    json_t *root = json_loadb(text + mark, size - mark, 0, &error);
+    json_t *root = json_loadb(text + mark, size - mark, JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &error);
     if (!root)
-        manifest_problem(manifest, "line %d is no JSON", error.line > 0 ? error.line : 1);
+        manifest_problem(manifest, "line %d %s", error.line > 0 ? error.line : 1, reason_of(&error));
     else if (!json_is_object(root))
         manifest_problem(manifest, "it is no object");
     if (json_is_object(root))

@@ -119,7 +119,7 @@ void manifest_read_setup_cfg(struct manifest *manifest, const char *text, size_t
             scope = NULL;
         } else if (indented) {
             if (scope)
-                manifest_add_python(manifest, line, scope);
+                manifest_add_python(manifest, before(line, " #"), scope);
         } else if (equals) {
             struct manifest_part value = skip(line, (size_t)(equals + 1 - line.at));
             char short_value[MANIFEST_TEXT_MAX + 1] = "";
@@ -130,7 +130,7 @@ void manifest_read_setup_cfg(struct manifest *manifest, const char *text, size_t
                     : options && starts(line, "tests_require")    ? "test"
                                                                   : NULL;
             if (scope && value.length > 0)
-                manifest_add_python(manifest, value, scope);
+                manifest_add_python(manifest, before(value, " #"), scope);
             if (metadata && starts(line, "name"))
                 manifest_set(manifest, "name", short_value);
             else if (metadata && starts(line, "version"))
@@ -190,6 +190,48 @@ void manifest_read_gemfile(struct manifest *manifest, const char *text, size_t s
     }
 }
 
+/* What stands in quotes behind a key and its ":" or "=": group: "g". Empty where there is none. */
+static struct manifest_part value_of(struct manifest_part line, const char *key)
+{
+    const char *at = line.at, *end = line.at + line.length;
+    size_t length = strlen(key);
+    struct manifest_part none = {line.at, 0}, rest;
+    for (; (at = memmem(at, (size_t)(end - at), key, length)); at += length) {
+        struct manifest_part behind = skip((struct manifest_part){at, (size_t)(end - at)}, length);
+        if ((at > line.at && isalnum((unsigned char)at[-1])) || behind.length == 0 || !strchr(":=", *behind.at))
+            continue;
+        behind = skip(behind, 1);
+        return behind.length > 0 && strchr("\"'", *behind.at) ? quoted(behind, &rest) : none;
+    }
+    return none;
+}
+
+/* group: "g", name: "n", version: "1", as Gradle's maps are written, or group = "g", … in Kotlin. */
+static bool add_map(struct manifest *manifest, struct manifest_part line, const char *scope)
+{
+    char both[2 * MANIFEST_TEXT_MAX + 2];
+    struct manifest_part group = value_of(line, "group"), name = value_of(line, "name");
+    if (group.length == 0 || name.length == 0 || group.length + name.length + 2 > sizeof both)
+        return false;
+    memcpy(both, group.at, group.length);
+    both[group.length] = ':';
+    memcpy(both + group.length + 1, name.at, name.length);
+    manifest_add(manifest, (struct manifest_part){both, group.length + 1 + name.length}, value_of(line, "version"),
+                 scope);
+    return true;
+}
+
+static void add_notation(struct manifest *manifest, struct manifest_part line, const char *scope)
+{
+    struct manifest_part rest, what = quoted(line, &rest);
+    const char *first = memchr(what.at, ':', what.length);
+    const char *second = first ? memchr(first + 1, ':', (size_t)(what.at + what.length - first - 1)) : NULL;
+    size_t name = second ? (size_t)(second - what.at) : what.length;
+    if (first)
+        manifest_add(manifest, (struct manifest_part){what.at, name},
+                     second ? skip(what, name + 1) : (struct manifest_part){what.at, 0}, scope);
+}
+
 void manifest_read_gradle(struct manifest *manifest, const char *text, size_t size)
 {
     static const struct {
@@ -209,20 +251,15 @@ void manifest_read_gradle(struct manifest *manifest, const char *text, size_t si
         {"classpath", "build"},
     };
     const char *cursor = text;
-    struct manifest_part line, rest;
+    struct manifest_part line;
     (void)size;
     while (manifest_next_line(&cursor, &line)) {
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
             size_t length = strlen(words[i].word);
             if (!starts(line, words[i].word) || line.length <= length || !strchr(" ('\"", line.at[length]))
                 continue;
-            struct manifest_part what = quoted(line, &rest);
-            const char *first = memchr(what.at, ':', what.length);
-            const char *second = first ? memchr(first + 1, ':', (size_t)(what.at + what.length - first - 1)) : NULL;
-            size_t name = second ? (size_t)(second - what.at) : what.length;
-            if (first)
-                manifest_add(manifest, (struct manifest_part){what.at, name},
-                             second ? skip(what, name + 1) : (struct manifest_part){what.at, 0}, words[i].scope);
+            if (!add_map(manifest, skip(line, length), words[i].scope))
+                add_notation(manifest, line, words[i].scope);
             break;
         }
     }

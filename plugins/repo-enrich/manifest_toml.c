@@ -11,8 +11,8 @@ static json_t *load(struct manifest *manifest, const char *text, size_t size)
 {
     size_t line;
     json_t *root = toml_read(text, size, &line);
-    if (!root && line > 0)
-        manifest_problem(manifest, "line %zu is no TOML", line);
+    if (line > 0)
+        manifest_problem(manifest, "line %zu is no TOML: what stands before it was read", line);
     return root;
 }
 

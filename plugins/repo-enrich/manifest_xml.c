@@ -274,23 +274,33 @@ void manifest_read_maven(struct manifest *manifest, const char *text, size_t siz
     clear(xml);
 }
 
+#define REFERENCE "/ItemGroup/PackageReference"
+
 static void on_reference(struct xml *xml, const char **attributes)
 {
-    const char *name = NULL, *version = "";
-    if (!value_ends(xml->path, "/ItemGroup/PackageReference"))
+    if (!value_ends(xml->path, REFERENCE))
         return;
+    xml->current = (struct artifact){0};
     for (; *attributes; attributes += 2) {
         if (strcmp(attributes[0], "Include") == 0)
-            name = attributes[1];
+            snprintf(xml->current.name, sizeof xml->current.name, "%s", attributes[1]);
         else if (strcmp(attributes[0], "Version") == 0)
-            version = attributes[1];
+            snprintf(xml->current.version, sizeof xml->current.version, "%s", attributes[1]);
     }
-    if (name)
-        manifest_add_string(xml->manifest, name, version, "runtime");
 }
 
-static void on_property(struct xml *xml)
+/* The version may be an attribute or an element, so that a reference is known at its end. */
+static void on_reference_end(struct xml *xml)
 {
+    if (value_ends(xml->path, REFERENCE "/Version"))
+        keep(xml->current.version, sizeof xml->current.version, xml);
+    else if (value_ends(xml->path, REFERENCE))
+        manifest_add_string(xml->manifest, xml->current.name, xml->current.version, "runtime");
+}
+
+static void on_project(struct xml *xml)
+{
+    on_reference_end(xml);
     const char *leaf = leaf_of(xml, "/Project/PropertyGroup/");
     if (!leaf)
         return;
@@ -309,7 +319,7 @@ void manifest_read_nuget(struct manifest *manifest, const char *text, size_t siz
         return;
     xml->manifest = manifest;
     xml->begin = on_reference;
-    xml->end = on_property;
+    xml->end = on_project;
     parse(xml, text, size);
     clear(xml);
 }

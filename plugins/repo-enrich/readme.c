@@ -1,6 +1,7 @@
 /* readme.h: title and summary. */
 #include "readme.h"
 
+#include "rst.h"
 #include "value.h"
 
 #include <cmark-gfm.h>
@@ -242,8 +243,40 @@ static bool is_rule(const char *line, size_t length)
     return true;
 }
 
-/* Other forms: the first line is the title, the first paragraph behind it the summary. */
-static void read_plain(struct readme *readme, const char *text)
+/* What a text says, without the marks in it where it is reStructuredText. NULL when out of memory. */
+static char *unmarked(const char *text, size_t length, bool marked)
+{
+    char *copy = strndup(text, length), *plain = copy && marked ? rst_plain(copy) : NULL;
+    if (!marked)
+        return copy;
+    free(copy);
+    return plain;
+}
+
+/* Ends a paragraph: what counts of it is what it says, not the addresses in its marks. */
+static void settle_plain(struct readme *readme, struct gathered *paragraph, bool marked)
+{
+    struct gathered said;
+    finish(paragraph);
+    char *text = paragraph->text ? unmarked(paragraph->text, paragraph->size, marked) : NULL;
+    discard(paragraph);
+    if (text && begin(&said) == 0) {
+        add(&said, text, strlen(text), 0);
+        settle(readme, &said, 0);
+    }
+    free(text);
+}
+
+static json_t *plain_title(const char *line, size_t length, bool marked)
+{
+    char *text = unmarked(line, length, marked);
+    json_t *title = text ? value_text(text, strlen(text), TITLE_BYTES) : NULL;
+    free(text);
+    return title;
+}
+
+/* Other forms: the first line is the title, the first paragraph behind it the summary. marked: reStructuredText. */
+static void read_plain(struct readme *readme, const char *text, bool marked)
 {
     struct gathered paragraph = {0};
     for (const char *at = text; *at && !readme->summary;) {
@@ -257,22 +290,22 @@ static void read_plain(struct readme *readme, const char *text)
                       strncmp(line, "image:", 6) == 0;
         if (left == 0 || is_rule(line, left)) {
             if (paragraph.out)
-                settle(readme, &paragraph, 0);
+                settle_plain(readme, &paragraph, marked);
             continue;
         }
         if (markup)
             continue;
-        line += strspn(line, "=*# ");
+        line += marked ? 2 * (size_t)(strncmp(line, "* ", 2) == 0) : strspn(line, "=*# ");
         left = strcspn(line, "\r\n");
         if (!readme->title) {
-            readme->title = value_text(line, left, TITLE_BYTES);
+            readme->title = plain_title(line, left, marked);
         } else if (paragraph.out || begin(&paragraph) == 0) {
             add(&paragraph, line, left, 0);
             add(&paragraph, " ", 1, 0);
         }
     }
     if (paragraph.out)
-        settle(readme, &paragraph, 0);
+        settle_plain(readme, &paragraph, marked);
 }
 
 json_t *readme_read(const char *path, const char *text, size_t size, size_t bytes, size_t max_bytes)
@@ -281,7 +314,7 @@ json_t *readme_read(const char *path, const char *text, size_t size, size_t byte
     if (value_ends(path, ".md") || value_ends(path, ".markdown") || value_ends(path, ".mdown"))
         read_markdown(&readme, text, size);
     else
-        read_plain(&readme, text);
+        read_plain(&readme, text, value_ends(path, ".rst"));
     return json_pack("{s:o, s:o, s:o, s:I}", "file", value_path(path), "title",
                      readme.title ? readme.title : json_null(), "summary",
                      readme.summary ? readme.summary : json_null(), "bytes", (json_int_t)bytes);

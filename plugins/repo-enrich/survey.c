@@ -12,7 +12,7 @@
 #define HEAD_BYTES 65536  /* of a source file that are looked at */
 #define BINARY_BYTES 8000 /* in which a NUL means that it is no text, as for git */
 #define ATTRIBUTES_BYTES 65536
-#define STEP 64 /* files between two looks at whether to go on */
+#define STEP 64 /* files between two words of how far it is */
 
 static void count_language(struct survey *survey, const char *name, uint64_t bytes, uint64_t files)
 {
@@ -45,15 +45,52 @@ static int keep_largest(struct survey *survey, const struct exportd_checkout_fil
     return 0;
 }
 
-/* A file of the repository's own, by its beginning. */
-static int look_into(struct survey *survey, const struct exportd_checkout_file *file, const char *language)
+static size_t depth_of(const char *path)
 {
+    size_t depth = 0;
+    while ((path = strchr(path, '/'))) {
+        depth++;
+        path++;
+    }
+    return depth;
+}
+
+/* Those that lie nearest to the top come first, as they were met; where there is no room, the deepest one goes. */
+static int keep_manifest(struct value_list *list, const char *path)
+{
+    size_t depth = depth_of(path), from = 0, to;
+    if (list->count == VALUE_LIST_MAX) {
+        list->cut = true;
+        if (depth_of(list->items[list->count - 1]) <= depth)
+            return 0;
+        free(list->items[--list->count]);
+    }
+    to = list->count;
+    if (value_list_add(list, path) != 0)
+        return -1;
+    char *added = list->items[to];
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (depth_of(list->items[middle]) <= depth)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    memmove(list->items + from + 1, list->items + from, (list->count - 1 - from) * sizeof *list->items);
+    list->items[from] = added;
+    return 0;
+}
+
+/* A file of the repository's own, by its beginning. */
+static int look_into(struct survey *survey, const struct exportd_checkout_file *file, const struct kind_said *said)
+{
+    const char *language = said->language;
     size_t size = 0;
     char *content = exportd_checkout_read(survey->checkout, file->path, HEAD_BYTES, &size, survey->error);
     if (!content)
         return -1;
     bool text = !memchr(content, '\0', size < BINARY_BYTES ? size : BINARY_BYTES);
-    if (text && kind_is_generated(file->name, content, size)) {
+    if (text && !said->written && kind_is_generated(file->name, content, size)) {
         survey->generated++;
     } else if (text && (language = language ? language : language_of(file->name, content, size))) {
         count_language(survey, language, file->size_bytes, 1);
@@ -80,7 +117,7 @@ static int look_at(struct survey *survey, const struct exportd_checkout_file *fi
     if (!failed && licence_is_file(file->path))
         failed = value_list_add(&survey->licences, file->path);
     if (!failed && kind != KIND_VENDORED && manifest_is(file->path, file->name))
-        failed = value_list_add(&survey->manifests, file->path);
+        failed = keep_manifest(&survey->manifests, file->path);
     if (!failed && strncmp(file->path, ".github/workflows/", 18) == 0)
         failed = value_list_add(&survey->workflows, file->path);
     return failed && !survey->error->code ? exportd_kit_no_memory(survey->error) : failed;
@@ -89,26 +126,25 @@ static int look_at(struct survey *survey, const struct exportd_checkout_file *fi
 static int visit(void *context, const struct exportd_checkout_file *file)
 {
     struct survey *survey = context;
-    const char *language = NULL;
-    bool detectable = true;
-    enum kind kind = kind_of_path(file->path, file->name);
+    struct kind_said said = {.kind = kind_of_path(file->path, file->name), .detectable = true};
+    if (exportd_cancelled(survey->job))
+        return exportd_kit_fail(survey->error, "cancelled", 0, "the job was cancelled");
     if (survey->files % STEP == 0) {
-        if (exportd_cancelled(survey->job))
-            return exportd_kit_fail(survey->error, "cancelled", 0, "the job was cancelled");
         double share = (double)survey->files / ((double)survey->files + 2000);
         exportd_progress(survey->job, 0.5 * share, "reading the files");
     }
     survey->files++;
     survey->bytes += file->size_bytes;
-    kind_attributes_apply(survey->attributes, file->path, &kind, &language, &detectable);
-    if (look_at(survey, file, kind) != 0)
+    kind_attributes_apply(survey->attributes, file->path, &said);
+    if (look_at(survey, file, said.kind) != 0)
         return -1;
-    survey->vendored += kind == KIND_VENDORED;
-    survey->generated += kind == KIND_GENERATED;
-    survey->documentation += kind == KIND_DOCUMENTATION;
-    if (kind != KIND_OWN || !detectable || file->size_bytes == 0 || (!language && !language_may_be(file->name)))
+    survey->vendored += said.kind == KIND_VENDORED;
+    survey->generated += said.kind == KIND_GENERATED;
+    survey->documentation += said.kind == KIND_DOCUMENTATION;
+    if (said.kind != KIND_OWN || !said.detectable || file->size_bytes == 0 ||
+        (!said.language && !language_may_be(file->name)))
         return 0;
-    return look_into(survey, file, language);
+    return look_into(survey, file, &said);
 }
 
 /* Headers that didn't say: C, where there is some, or nothing else of the family; else what there is. */

@@ -32,7 +32,7 @@ struct survey {
     struct kind_attributes *attributes;
     struct tools tools;
     struct licence_evidence licence;
-    struct value_list licences, manifests, workflows; /* paths */
+    struct value_list licences, manifests, workflows; /* paths; manifests: those nearest to the top first */
     struct survey_file readme;
     int readme_rank;
     uint64_t files, bytes, vendored, generated, documentation;

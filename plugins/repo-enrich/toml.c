@@ -235,12 +235,31 @@ bad:
     return NULL;
 }
 
+/* As a pattern of digits, "0", and other characters. */
+static bool begins_like(const char *text, const char *pattern)
+{
+    for (; *pattern; pattern++, text++)
+        if (*pattern == '0' ? *text < '0' || *text > '9' : *text != *pattern)
+            return false;
+    return true;
+}
+
+/* The length of a number or a date, in which one blank may stand in front of the time. It ends at the NUL behind the
+ * text. */
+static size_t word_length(const char *text)
+{
+    static const char letters[] = "0123456789+-_.:eEaAbBcCdDfFxXoOTtZzinINF";
+    size_t length = strspn(text, letters);
+    if (length == 10 && begins_like(text, "0000-00-00 00:"))
+        length += 1 + strspn(text + length + 1, letters);
+    return length;
+}
+
 /* A number, or a date as it is written. */
 static json_t *read_word(struct toml *toml)
 {
-    static const char letters[] = "0123456789+-_.:eEaAbBcCdDfFxXoOTtZzinINF";
     char word[WORD_MAX], digits[WORD_MAX];
-    size_t length = strspn(toml->at, letters), count = 0;
+    size_t length = word_length(toml->at), count = 0;
     if (length == 0 || length >= sizeof word)
         return NULL;
     memcpy(word, toml->at, length);
@@ -310,7 +329,7 @@ json_t *toml_read(const char *text, size_t size, size_t *line)
     json_t *root = toml.scratch ? json_object() : NULL, *table = root;
     *line = 0;
     eat(&toml, "\xef\xbb\xbf");
-    for (skip_lines(&toml); root && toml.at < toml.end; skip_lines(&toml)) {
+    for (skip_lines(&toml); root && *line == 0 && toml.at < toml.end; skip_lines(&toml)) {
         bool fine;
         if (eat(&toml, "[[")) {
             table = read_header(&toml, root, true);
@@ -321,11 +340,8 @@ json_t *toml_read(const char *text, size_t size, size_t *line)
         } else {
             fine = read_pair(&toml, table);
         }
-        if (!fine || !at_line_end(&toml)) {
+        if (!fine || !at_line_end(&toml))
             *line = toml.line;
-            json_decref(root);
-            root = NULL;
-        }
     }
     free(toml.scratch);
     return root;

@@ -11,8 +11,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* Reads text (size bytes, a NUL behind them). A new object, or NULL with *line set to where it is no TOML: 0 when out
- * of memory. */
+/* Reads text (size bytes, a NUL behind them). A new object, or NULL when out of memory. *line: where it is no TOML,
+ * and the object has what stands before that; else 0. */
 json_t *toml_read(const char *text, size_t size, size_t *line);
 
 #endif

@@ -3,11 +3,13 @@
 
 #include "value.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define TOOLS_MAX 60
 #define FILES_MAX 50
 #define NAME_MAX_BYTES 120
+#define SIGN_MAX 60
 
 enum how {
     NAME,   /* the whole name */
@@ -235,18 +237,20 @@ void tools_see_path(struct tools *tools, const char *path, const char *name)
     }
 }
 
-/* What stands in a source file that is a test. */
+/* What stands in a source file that is a test. A single quote stands for a double one, too. */
 static const struct sign {
     const char *language, *text, *tool;
 } signs[] = {
     {"JavaScript", "'node:test'", "node:test"},
-    {"JavaScript", "\"node:test\"", "node:test"},
     {"TypeScript", "'node:test'", "node:test"},
-    {"TypeScript", "\"node:test\"", "node:test"},
     {"JavaScript", "from '@playwright/test'", "playwright"},
     {"JavaScript", "require('@playwright/test')", "playwright"},
     {"TypeScript", "from '@playwright/test'", "playwright"},
+    {"TypeScript", "require('@playwright/test')", "playwright"},
+    {"JavaScript", "from 'vitest'", "vitest"},
     {"TypeScript", "from 'vitest'", "vitest"},
+    {"JavaScript", "'@jest/globals'", "jest"},
+    {"TypeScript", "'@jest/globals'", "jest"},
     {"TypeScript", "bun:test", "bun test"},
     {"Python", "import unittest", "unittest"},
     {"Python", "from unittest", "unittest"},
@@ -268,13 +272,25 @@ static const struct sign {
     {"C#", "using Xunit", "xunit"},
     {"C#", "using NUnit", "nunit"},
     {"Ruby", "require 'minitest", "minitest"},
-    {"Ruby", "require \"minitest", "minitest"},
     {"Elixir", "use ExUnit.Case", "exunit"},
     {"Swift", "import XCTest", "xctest"},
     {"PHP", "PHPUnit\\Framework\\TestCase", "phpunit"},
     {"Perl", "use Test::More", "test::more"},
     {"Dart", "package:test/test.dart", "dart test"},
 };
+
+static bool has_sign(const char *content, size_t size, const char *text)
+{
+    char other[SIGN_MAX];
+    size_t length = strlen(text);
+    if (memmem(content, size, text, length))
+        return true;
+    if (!strchr(text, '\'') || length >= sizeof other)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        other[i] = text[i] == '\'' ? '"' : text[i];
+    return memmem(content, size, other, length) != NULL;
+}
 
 void tools_see_source(struct tools *tools, const char *path, const char *language, const char *content, size_t size)
 {
@@ -283,7 +299,7 @@ void tools_see_source(struct tools *tools, const char *path, const char *languag
         return;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
         if (strcmp(signs[i].language, language) == 0 && !find(tools->test_frameworks, signs[i].tool) &&
-            memmem(content, size, signs[i].text, strlen(signs[i].text)))
+            has_sign(content, size, signs[i].text))
             found(tools->test_frameworks, signs[i].tool, path);
 }
 

@@ -232,9 +232,9 @@ describe('what lies in it', () => {
     });
     const host = await start(t);
     const { document } = await enrich(host, { repo_url: addressOf(server, 'mono') });
-    assert.deepEqual(document.manifests.map(({ file, ecosystem, name }) => [file, ecosystem, name]), [['docs/package.json', 'npm', 'docs'], ['go/go.mod', 'go', 'example.org/go'], ['jvm/pom.xml', 'maven', 'g:j'], ['package.json', 'npm', 'mono'],
-      ['packages/a/package.json', 'npm', 'a'], ['py/pyproject.toml', 'pypi', 'py'], ['rs/Cargo.toml', 'cargo', 'rs']]);
-    assert.deepEqual(document.manifests[3].workspaces, ['packages/*']);
+    assert.deepEqual(document.manifests.map(({ file, ecosystem, name }) => [file, ecosystem, name]), [['package.json', 'npm', 'mono'], ['docs/package.json', 'npm', 'docs'], ['go/go.mod', 'go', 'example.org/go'], ['jvm/pom.xml', 'maven', 'g:j'],
+      ['py/pyproject.toml', 'pypi', 'py'], ['rs/Cargo.toml', 'cargo', 'rs'], ['packages/a/package.json', 'npm', 'a']]);
+    assert.deepEqual(document.manifests[0].workspaces, ['packages/*']);
     const names = list => list.map(({ name }) => name).sort();
     assert.deepEqual(names(document.test_frameworks), ['cargo test', 'go test', 'junit', 'playwright', 'unittest', 'vitest']);
     assert.deepEqual(names(document.package_managers), ['pnpm']);

@@ -6,6 +6,7 @@
 #include "repo-enrich/licence.h"
 #include "repo-enrich/manifest.h"
 #include "repo-enrich/readme.h"
+#include "repo-enrich/rst.h"
 #include "repo-enrich/toml.h"
 #include "repo-enrich/value.h"
 
@@ -139,6 +140,10 @@ static void attributes_have_the_last_word(void **state)
         {"x/*.c", "x/y/a.c", false},
         {"x/**", "x/y/a.c", true},
         {"**/y/*.c", "x/y/a.c", true},
+        {"**/y/*.c", "xy/a.c", false},
+        {"**/y", "x/xy/y", true},
+        {"x/**/y/**/z", "x/y/y/y/z", true},
+        {"x/a**y", "x/ab/y", true},
         {"x/**/a.c", "x/a.c", true},
         {"/a.c", "a.c", true},
         {"/a.c", "x/a.c", false},
@@ -157,17 +162,50 @@ static void attributes_have_the_last_word(void **state)
     const char *path[] = {"vendor/a.c", "lib/a.c", "a.inc", "gen.c", "a.tmp", "a.c"};
     const enum kind wanted[] = {KIND_OWN, KIND_VENDORED, KIND_OWN, KIND_GENERATED, KIND_OWN, KIND_OWN};
     for (size_t i = 0; i < 6; i++) {
-        enum kind kind = kind_of_path(path[i], path[i]);
-        const char *name = NULL;
-        bool detectable = true;
-        kind_attributes_apply(attributes, path[i], &kind, &name, &detectable);
-        assert_int_equal(kind, wanted[i]);
-        assert_int_equal(detectable, i != 4);
+        struct kind_said said = {.kind = kind_of_path(path[i], path[i]), .detectable = true};
+        kind_attributes_apply(attributes, path[i], &said);
+        assert_int_equal(said.kind, wanted[i]);
+        assert_int_equal(said.detectable, i != 4);
+        assert_false(said.written);
         if (i == 2)
-            assert_string_equal(name, "PHP");
+            assert_string_equal(said.language, "PHP");
     }
     kind_attributes_free(attributes);
     assert_null(kind_attributes_read("nothing here\n"));
+}
+
+static bool is_written(const char *attributes_text)
+{
+    struct kind_said said = {.detectable = true};
+    struct kind_attributes *attributes = kind_attributes_read(attributes_text);
+    kind_attributes_apply(attributes, "gen.js", &said);
+    kind_attributes_free(attributes);
+    return said.written;
+}
+
+static void an_attribute_says_that_a_file_is_not_generated(void **state)
+{
+    (void)state;
+    assert_false(is_written("*.js text\n"));
+    assert_true(is_written("gen.js linguist-generated=false\n"));
+    assert_true(is_written("gen.js -linguist-generated\n"));
+    assert_false(is_written("gen.js -linguist-generated\n*.js linguist-generated\n"));
+    assert_true(is_written("*.js linguist-generated\ngen.js -linguist-generated\n"));
+}
+
+static void a_pattern_has_a_bound_of_steps(void **state)
+{
+    char path[1800];
+    (void)state;
+    memset(path, 'a', sizeof path);
+    for (size_t i = 90; i < sizeof path; i += 90)
+        path[i] = '/';
+    memcpy(path + sizeof path - 6, "b/c.h", 6);
+    assert_true(kind_matches("**/*.h", path));
+    assert_true(kind_matches("a*/**", path));
+    assert_true(kind_matches("*.h", path));
+    /* It would stand for the path, after some hundred thousand steps. */
+    assert_false(kind_matches("**a*a*a*ab/c.h", path));
 }
 
 static void expect_toml(const char *text, const char *wanted)
@@ -198,6 +236,10 @@ static void toml_is_read(void **state)
                 "{\"a\":\"x y\\u00e9\\t\",\"b\":\"'q' ''\\n\",\"c\":\"two\\\"\\\"\"}");
     expect_toml("d = 1979-05-27T07:32:00Z\nf = 1.5\ng = -7\nh = inf",
                 "{\"d\":\"1979-05-27T07:32:00Z\",\"f\":\"1.5\",\"g\":-7,\"h\":\"inf\"}");
+    expect_toml(
+        "d = 1979-05-27 07:32:00\ne = [1979-05-27 00:32:00.5-07:00, 1979-05-27 , 1]\nf = 1979-05-27 # 07:32\n",
+        "{\"d\":\"1979-05-27 07:32:00\",\"e\":[\"1979-05-27 00:32:00.5-07:00\",\"1979-05-27\",1],\"f\":"
+        "\"1979-05-27\"}");
     expect_toml("a = { b = 1,\n c = 2 }\n\"k k\" . x = 1", "{\"a\":{\"b\":1,\"c\":2},\"k k\":{\"x\":1}}");
 }
 
@@ -207,18 +249,34 @@ static void broken_and_hostile_toml_ends_with_its_line(void **state)
         const char *text;
         size_t line;
     } cases[] = {
-        {"a", 1},        {"a =", 1},         {"a = 1 2", 1},      {"\n\na = \"x\n\"", 3}, {"[a", 1},
-        {"[a]]", 1},     {"a = [1", 1},      {"a = {b", 1},       {"a = \"\\q\"", 1},     {"= 1", 1},
-        {"a = \"x", 1},  {"a = '''x", 1},    {"a = 1\n[a.b]", 2}, {"a.b = 1\na = {", 2},  {"a = \"\\ud800\"", 1},
-        {"a = \xff", 1}, {"[[a]]\n[a]]", 2},
+        {"a", 1},
+        {"a =", 1},
+        {"a = 1 2", 1},
+        {"\n\na = \"x\n\"", 3},
+        {"[a", 1},
+        {"[a]]", 1},
+        {"a = [1", 1},
+        {"a = {b", 1},
+        {"a = \"\\q\"", 1},
+        {"= 1", 1},
+        {"a = \"x", 1},
+        {"a = '''x", 1},
+        {"a = 1\n[a.b]", 2},
+        {"a.b = 1\na = {", 2},
+        {"a = \"\\ud800\"", 1},
+        {"a = \xff", 1},
+        {"[[a]]\n[a]]", 2},
+        {"a = 1979-05-27 07", 1},
+        {"a = 12 07:32:00", 1},
     };
     char *deep = malloc(200001);
     size_t line;
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *root = toml_read(cases[i].text, strlen(cases[i].text), &line);
-        if (root || line != cases[i].line)
+        if (!root || line != cases[i].line)
             fail_msg("%s: line %zu", cases[i].text, line);
+        json_decref(root);
     }
     static const char *const seeds[] = {"[", "{a=", "a.", "[["};
     for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
@@ -227,10 +285,23 @@ static void broken_and_hostile_toml_ends_with_its_line(void **state)
         for (at = i < 2 ? 2 : 0; at + length <= 200000; at += length)
             memcpy(deep + at, seeds[i], length);
         deep[at] = '\0';
-        assert_null(toml_read(deep, at, &line));
+        json_decref(toml_read(deep, at, &line));
         assert_int_equal(line, 1);
     }
     free(deep);
+}
+
+static void what_stands_before_broken_toml_is_kept(void **state)
+{
+    const char *text = "[a]\nb = 1\n[c]\nd = \"x\"\ne = = 2\nf = 3\n";
+    size_t line;
+    (void)state;
+    json_t *root = toml_read(text, strlen(text), &line),
+           *wanted = json_pack("{s:{s:i}, s:{s:s}}", "a", "b", 1, "c", "d", "x");
+    assert_int_equal(line, 5);
+    assert_true(json_equal(root, wanted));
+    json_decref(root);
+    json_decref(wanted);
 }
 
 /* A manifest's JSON; path is the file's. */
@@ -305,6 +376,9 @@ static void manifests_say_what_a_package_needs(void **state)
                         "[metadata]\nname = s\nlicense = MIT\n[options]\ninstall_requires =\n  a>1\n  b\npackages = "
                         "find:\n[options.extras_require]\nt =\n  c\n",
                         "s", "a|>1|runtime\nb||runtime\nc||optional\n");
+    expect_dependencies("setup.cfg",
+                        "[options]\ninstall_requires =\n  a>1 # why\n  b # not c\n  # d\nsetup_requires = e>=2 # f\n",
+                        NULL, "a|>1|runtime\nb||runtime\ne|>=2|build\n");
     expect_dependencies(
         "go.mod",
         "module example.org/m // x\n\ngo 1.21\nrequire one.org/a v1.0.0\nrequire (\n\tb.org/b/v2 v2.1.0 "
@@ -327,6 +401,11 @@ static void manifests_say_what_a_package_needs(void **state)
                         "'))\n  compileOnly \"g:c\"\n}\n",
                         NULL, "g:a|1|runtime\ng:b|2|test\n:x||runtime\ng:c||provided\n");
     expect_dependencies(
+        "build.gradle.kts",
+        "  implementation group: \"g\", name: \"n\", version: \"1\"\n  testImplementation(group = 'h', name="
+        "'m')\n  api name: 'b', group: 'a', version: v\n  kapt group: 'a'\n  api 'x:name:2'\n",
+        NULL, "g:n|1|runtime\nh:m||test\na:b||runtime\nx:name|2|runtime\n");
+    expect_dependencies(
         "composer.json",
         "{\"name\":\"v/p\",\"require\":{\"php\":\">=8\",\"ext-json\":\"*\",\"a/b\":\"^1\"},\"require-dev\""
         ":{\"c/d\":\"2\"}}",
@@ -340,6 +419,12 @@ static void manifests_say_what_a_package_needs(void **state)
         "<Project><PropertyGroup><PackageId>N</PackageId></PropertyGroup><ItemGroup><PackageReference "
         "Include=\"X\" Version=\"1\"/></ItemGroup></Project>",
         "N", "X|1|runtime\n");
+    expect_dependencies(
+        "b.csproj",
+        "<Project><ItemGroup><PackageReference Include='xunit'>\n<Version> 2.4 </Version><PrivateAssets>all"
+        "</PrivateAssets></PackageReference><PackageReference Include='Y'/><PackageReference Update='Z' "
+        "Version='3'/></ItemGroup></Project>",
+        NULL, "xunit|2.4|runtime\nY||runtime\n");
     expect_dependencies("CMakeLists.txt",
                         "project(thing VERSION 1.2 LANGUAGES C)\nfind_package(ZLIB 1.2 REQUIRED)\nFIND_PACKAGE("
                         "Threads)\nfind_package(${X})\n",
@@ -354,6 +439,8 @@ static void broken_manifests_say_so_and_hostile_ones_are_bounded(void **state)
         {"package.json", "{\n\n x", "line 3 is no JSON"},
         {"package.json", "[]", "it is no object"},
         {"package.json", "{\"name\":\"\xff\"}", "line 1 is no JSON"},
+        {"package.json", "{\n\"a\":1e999}", "line 2 has a number that can't be read"},
+        {"package.json", "{\"\\u0000\":1}", "line 1 has a key with a NUL"},
         {"Cargo.toml", "[package]\nname = ", "line 2 is no TOML"},
         {"pom.xml", "<project><a></project>", "no XML"},
         {"pom.xml", "<!DOCTYPE p [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><project>&b;</project>",
@@ -369,6 +456,21 @@ static void broken_manifests_say_so_and_hostile_ones_are_bounded(void **state)
             fail_msg("%s: %s", cases[i].text, problem ? problem : "no problem");
         json_decref(read);
     }
+    static const char *const fine[][2] = {
+        {"package.json", "{\"name\":\"n\",\"a\":123456789012345678901234567890}"},
+        {"package.json", "{\"name\":\"n\",\"a\":\"x\\u0000y\"}"},
+    };
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        json_t *read = manifest(fine[i][0], fine[i][1]);
+        assert_null(json_object_get(read, "problem"));
+        assert_string_equal(json_string_value(json_object_get(read, "name")), "n");
+        json_decref(read);
+    }
+    json_t *part = manifest("Cargo.toml", "[package]\nname = 'n'\n[dependencies]\na = '1'\nb =\nc = '2'\n");
+    assert_string_equal(json_string_value(json_object_get(part, "name")), "n");
+    assert_int_equal(json_array_size(json_object_get(part, "dependencies")), 1);
+    assert_non_null(strstr(json_string_value(json_object_get(part, "problem")), "line 5"));
+    json_decref(part);
     /* 50 dependencies are listed, as manifest() asks for. */
     char many[4000] = "{\"dependencies\":{\"a\":\"1\"";
     for (int i = 0; i < 80; i++)
@@ -574,6 +676,12 @@ static void a_readme_is_its_title_and_first_real_paragraph(void **state)
     expect_readme("README.rst",
                   "=====\nTitle\n=====\n\n.. image:: x\n   :target: y\n\nWhat it is\nand does.\n\nMore.\n", "Title",
                   "What it is and does.");
+    expect_readme("README.rst",
+                  "Jansson README\n==============\n\nJansson_ is a C_ library for `encoding and\ndecoding "
+                  "<https://example.org/a>`__ JSON.\n\n.. _C: x\n",
+                  "Jansson README", "Jansson is a C library for encoding and decoding JSON.");
+    expect_readme("README.rst", "``tool``\n========\n\n**Tool** reads many words.\n", "tool",
+                  "Tool reads many words.");
     expect_readme("README.adoc", "= Title\n:toc:\n\nWhat it is and does.\n", "Title", "What it is and does.");
     expect_readme("README.md",
                   "# T\n\nURL <https://example.org/somewhere>\n\nCopyright 2000 by Somebody\n\nIt makes documents.\n",
@@ -583,6 +691,40 @@ static void a_readme_is_its_title_and_first_real_paragraph(void **state)
     assert_true(readme_rank(".github/README.md") < readme_rank("README.md"));
     assert_int_equal(readme_rank("src/README.md"), 0);
     assert_int_equal(readme_rank("README.js"), 0);
+}
+
+static void marks_in_restructured_text_are_left_out(void **state)
+{
+    static const char *const cases[][2] = {
+        {"a ``b_ *c*`` d", "a b_ *c* d"},
+        {"**a b** and *c*", "a b and c"},
+        {"2 * 3 * 4, a*b*c", "2 * 3 * 4, a*b*c"},
+        {"`a b`_ `c <d>`_ `<e>`__ `f`", "a b c e f"},
+        {":doc:`a <b>` :py:func:`~x.y`.", "a x.y."},
+        {"it is: so, 12:30: `x`", "it is: so, 12:30: x"},
+        {"word_, snake_case __init__ a_b_ x__.", "word, snake_case __init__ a_b x."},
+        {"\\*a\\* b\\ c", "*a* bc"},
+        {"`a **b ``c", "`a **b ``c"},
+        {"_ __ ` * ** `` : :: :a:", "_ __ ` * ** `` : :: :a:"},
+        {"ends with \\", "ends with \\"},
+        {"", ""},
+    };
+    static const char *const seeds[] = {"`", "*x ", ":a", "_", "a_", "`<", "\\"};
+    char *large = calloc(1, README_BYTES + 1);
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *plain = rst_plain(cases[i][0]);
+        assert_string_equal(plain, cases[i][1]);
+        free(plain);
+    }
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
+        for (size_t at = 0; at < README_BYTES; at++)
+            large[at] = seeds[i][at % strlen(seeds[i])];
+        char *plain = rst_plain(large);
+        assert_in_range(strlen(plain), 1, README_BYTES);
+        free(plain);
+    }
+    free(large);
 }
 
 static void text_from_outside_is_one_harmless_line(void **state)
@@ -689,6 +831,80 @@ static void the_plugin_reads_a_folder(void **state)
     fake_close(fake);
 }
 
+static void the_manifest_at_the_top_is_never_the_one_left_out(void **state)
+{
+    struct fake *fake = fake_open("repo-enrich");
+    char path[80];
+    const char *top = "{\"name\":\"top\",\"license\":\"ISC\"}";
+    json_t *result, *file;
+    (void)state;
+    for (int i = 0; i < 2010; i++) { /* more than are kept, and all in front of it */
+        snprintf(path, sizeof path, "a%04d/b/package.json", i);
+        put(fake, path, "{}", 2);
+    }
+    put(fake, "b/go.mod", "module b\n", strlen("module b\n"));
+    put(fake, "package.json", top, strlen(top));
+    assert_int_equal(enrich(fake, &result), EXPORTD_OK);
+    json_t *manifests = json_object_get(result, "manifests");
+    assert_int_equal(json_array_size(manifests), 200);
+    static const char *const wanted[] = {"package.json", "b/go.mod", "a0000/b/package.json", "a0001/b/package.json"};
+    for (size_t i = 0; i < 4; i++) {
+        file = json_object_get(json_array_get(manifests, i), "file");
+        assert_string_equal(json_string_value(file), wanted[i]);
+    }
+    assert_string_equal(json_string_value(json_object_get(json_object_get(result, "licence"), "spdx")), "ISC");
+    assert_non_null(strstr(json_string_value(json_array_get(json_object_get(result, "notes"), 0)), "2000 or more"));
+    json_decref(result);
+    fake_close(fake);
+}
+
+static const char *first_name(const json_t *result, const char *list)
+{
+    return json_string_value(json_object_get(json_array_get(json_object_get(result, list), 0), "name"));
+}
+
+static void a_file_counts_where_an_attribute_says_that_it_was_written(void **state)
+{
+    static const char gen[] = "// Code generated by x. DO NOT EDIT.\nlet a;\n",
+                      rule[] = "gen.js linguist-generated=false\n";
+    struct fake *fake = fake_open("repo-enrich");
+    json_t *result;
+    (void)state;
+    put(fake, "gen.js", gen, sizeof gen - 1);
+    assert_int_equal(enrich(fake, &result), EXPORTD_OK);
+    assert_null(first_name(result, "languages"));
+    json_decref(result);
+    put(fake, ".gitattributes", rule, sizeof rule - 1);
+    assert_int_equal(enrich(fake, &result), EXPORTD_OK);
+    assert_string_equal(first_name(result, "languages"), "JavaScript");
+    json_t *generated = json_object_get(json_object_get(result, "files"), "generated");
+    assert_int_equal(json_integer_value(generated), 0);
+    json_decref(result);
+    fake_close(fake);
+}
+
+static void a_test_is_known_by_either_quote(void **state)
+{
+    static const char *const cases[][3] = {
+        {"a.spec.ts", "import { test } from \"@playwright/test\";\n", "playwright"},
+        {"a.spec.ts", "import { test } from '@playwright/test';\n", "playwright"},
+        {"a.test.js", "const { test } = require(\"@playwright/test\");\n", "playwright"},
+        {"a.test.ts", "import { test } from \"vitest\";\n", "vitest"},
+        {"a.test.mjs", "import test from \"node:test\";\n", "node:test"},
+        {"a_test.rb", "require \"minitest/autorun\"\n", "minitest"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tools tools;
+        assert_int_equal(tools_init(&tools), 0);
+        tools_see_source(&tools, cases[i][0], language_of(cases[i][0], "", 0), cases[i][1], strlen(cases[i][1]));
+        json_t *name = json_object_get(json_array_get(tools.test_frameworks, 0), "name");
+        if (!name || strcmp(json_string_value(name), cases[i][2]) != 0)
+            fail_msg("%s", cases[i][1]);
+        tools_clear(&tools);
+    }
+}
+
 /* Runs a shell command in the workspace; its first line of output goes to out. */
 static void shell(const struct fake *fake, const char *command, char *out, size_t size)
 {
@@ -790,7 +1006,10 @@ int main(void)
         cmocka_unit_test(what_others_and_programs_wrote_is_known_by_its_path),
         cmocka_unit_test(generated_and_minified_files_are_known_by_their_content),
         cmocka_unit_test(attributes_have_the_last_word),
+        cmocka_unit_test(an_attribute_says_that_a_file_is_not_generated),
+        cmocka_unit_test(a_pattern_has_a_bound_of_steps),
         cmocka_unit_test(toml_is_read),
+        cmocka_unit_test(what_stands_before_broken_toml_is_kept),
         cmocka_unit_test(broken_and_hostile_toml_ends_with_its_line),
         cmocka_unit_test(manifests_say_what_a_package_needs),
         cmocka_unit_test(broken_manifests_say_so_and_hostile_ones_are_bounded),
@@ -799,9 +1018,13 @@ int main(void)
         cmocka_unit_test(what_manifests_declare_becomes_an_expression),
         cmocka_unit_test(the_licence_is_chosen_honestly),
         cmocka_unit_test(a_readme_is_its_title_and_first_real_paragraph),
+        cmocka_unit_test(marks_in_restructured_text_are_left_out),
         cmocka_unit_test(text_from_outside_is_one_harmless_line),
         cmocka_unit_test(a_document_that_is_too_large_is_cut_and_says_so),
         cmocka_unit_test(the_plugin_reads_a_folder),
+        cmocka_unit_test(the_manifest_at_the_top_is_never_the_one_left_out),
+        cmocka_unit_test(a_file_counts_where_an_attribute_says_that_it_was_written),
+        cmocka_unit_test(a_test_is_known_by_either_quote),
         cmocka_unit_test(a_history_that_leads_to_other_objects_is_not_read),
         cmocka_unit_test(a_cancelled_job_ends_wherever_it_is),
         cmocka_unit_test(without_a_repository_it_says_what_comes_first),
