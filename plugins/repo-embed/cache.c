@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #define MAGIC "exportd embeddings 1\n"
 #define ENDING ".vectors"
+#define UNFINISHED ".new" /* behind it: what halve() is writing, under the lock of the file */
 #define CHECK_BYTES 8
 #define BLOCK_RECORDS 256
 
@@ -238,7 +240,7 @@ static void halve(struct cache *cache, uint64_t most_bytes)
     struct header header = {.magic = MAGIC, .dimensions = cache->dimensions};
     int fd = -1, failed = -1;
     if (size && block && lock_file(cache) == 0 && fstat(cache->fd, &status) == 0 && read_header(cache) &&
-        asprintf(&fresh, "%s.new", cache->path) >= 0 &&
+        asprintf(&fresh, "%s" UNFINISHED, cache->path) >= 0 &&
         (fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) >= 0) {
         off_t records = (status.st_size - (off_t)sizeof header) / (off_t)size;
         off_t kept = (off_t)(most_bytes / 2 / size) < records ? (off_t)(most_bytes / 2 / size) : records;
@@ -255,13 +257,38 @@ static void halve(struct cache *cache, uint64_t most_bytes)
         if (failed || rename(fresh, cache->path) != 0)
             unlink(fresh);
     }
+    flock(cache->fd, LOCK_UN);
     if (fd >= 0)
         close(fd);
     free(fresh);
     free(block);
 }
 
-/* Removes files of other embedders, those used longest ago first, until all fit. */
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t length = strlen(name), wanted = strlen(ending);
+    return length > wanted && strcmp(name + length - wanted, ending) == 0;
+}
+
+/* Removes an unfinished file whose writer was killed: nobody holds the lock of the file that it was to replace.
+ * Returns whether it is gone. */
+static bool remove_unfinished(int folder, const char *name)
+{
+    char whole[NAME_MAX + 1];
+    struct stat ours, there;
+    snprintf(whole, sizeof whole, "%.*s", (int)(strlen(name) - strlen(UNFINISHED)), name);
+    int fd = openat(folder, whole, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool is_left = fd < 0 ? errno == ENOENT
+                          : flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &ours) == 0 &&
+                                fstatat(folder, whole, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+    bool is_gone = is_left && unlinkat(folder, name, 0) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_gone;
+}
+
+/* Removes what was left unfinished, and files of other embedders, those used longest ago first, until all fit. */
 static void bound_folder(struct cache *cache, uint64_t most_bytes)
 {
     for (;;) {
@@ -273,12 +300,13 @@ static void bound_folder(struct cache *cache, uint64_t most_bytes)
         if (!folder)
             return;
         for (struct dirent *entry; (entry = readdir(folder));) {
-            size_t length = strlen(entry->d_name), ending = strlen(ENDING);
-            if (length <= ending || strcmp(entry->d_name + length - ending, ENDING) != 0 ||
-                fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            bool unfinished = ends_with(entry->d_name, ENDING UNFINISHED);
+            if ((!unfinished && !ends_with(entry->d_name, ENDING)) ||
+                fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+                (unfinished && remove_unfinished(dirfd(folder), entry->d_name)))
                 continue;
             all += (uint64_t)status.st_size;
-            if (strcmp(entry->d_name, strrchr(cache->path, '/') + 1) != 0 &&
+            if (!unfinished && strcmp(entry->d_name, strrchr(cache->path, '/') + 1) != 0 &&
                 (!*oldest || status.st_mtime < oldest_s)) {
                 snprintf(oldest, sizeof oldest, "%s", entry->d_name);
                 oldest_s = status.st_mtime;

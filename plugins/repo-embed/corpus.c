@@ -88,6 +88,8 @@ static int take_chunk(void *context, const struct chunk *cut)
 {
     struct making *making = context;
     struct corpus *corpus = making->corpus;
+    if (exportd_cancelled(corpus->job))
+        return exportd_kit_fail(making->error, "cancelled", 0, "the job was cancelled");
     if (corpus->chunk_count >= corpus->limits.max_chunks)
         return 1;
     if (corpus->chunk_count == corpus->chunk_room) {
@@ -190,8 +192,10 @@ static int embed_files(struct making *making)
                              stage);
         }
         left = all - i - 1;
-        if (stopped > 0) /* the last one may be there in part */
+        if (stopped > 0) {
             corpus->skipped[SELECT_LIMIT] += left + 1;
+            corpus->is_last_in_part = taken;
+        }
     }
     for (size_t i = corpus->file_count; i < all; i++) {
         free(corpus->files[i].path);

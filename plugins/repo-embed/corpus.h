@@ -51,7 +51,8 @@ struct corpus {
     size_t chunk_count, chunk_room;
     uint64_t bytes, mended_files, skipped[SELECT_REASONS];
     uint64_t embedded, reused, repeated;
-    size_t dimensions; /* 0 where there is no chunk and the embedder doesn't know them before the first */
+    bool is_last_in_part; /* max_chunks ended the last file before its end */
+    size_t dimensions;    /* 0 where there is no chunk and the embedder doesn't know them before the first */
 
     char *path; /* of the NumPy file */
     int fd;

@@ -45,8 +45,9 @@ static int markdown(struct outline *outline)
         }
         if (!fence && !cut && !code && !line.blank) {
             size_t count = repeated(&line, '#', &alone);
-            size_t skip = (size_t)(strchr(text, '#') ? strchr(text, '#') - text : 0) + count;
-            if (count >= 1 && count <= 6 && skip < line.length && (text[skip] == ' ' || text[skip] == '\t')) {
+            const char *mark = count > 0 ? memchr(text, '#', line.length) : NULL;
+            size_t skip = mark ? (size_t)(mark - text) + count : 0;
+            if (mark && count <= 6 && skip < line.length && (text[skip] == ' ' || text[skip] == '\t')) {
                 size_t length = line.length;
                 while (length > skip && (text[length - 1] == '#' || text[length - 1] == ' '))
                     length--;

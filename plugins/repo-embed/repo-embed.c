@@ -37,11 +37,11 @@ static int open_cache(struct run *run, struct exportd_kit_error *error)
 static int hand_over(struct run *run, struct exportd_kit_error *error)
 {
     struct exportd_job *job = run->job;
-    const char *output = setup_given(run->data, "into");
+    const char *into = setup_given(run->data, "into");
     const json_t *queries = json_object_get(run->data, "query");
     const struct output_options options = {.text = json_is_true(json_object_get(run->data, "text")),
                                            .vectors = json_is_true(json_object_get(run->data, "vectors_in_jsonl"))};
-    bool files = !output || strcmp(output, "postgres") != 0, rows = output && strcmp(output, "files") != 0;
+    bool files = !into || strcmp(into, "postgres") != 0, rows = into && strcmp(into, "files") != 0;
     if (json_array_size(queries) > QUERIES_MAX)
         return exportd_kit_fail(error, "option_invalid", 0, "query has %zu questions; it takes %d",
                                 json_array_size(queries), QUERIES_MAX);
@@ -57,7 +57,7 @@ static int hand_over(struct run *run, struct exportd_kit_error *error)
         if (output_write(&run->corpus, &options, error) != 0)
             return -1;
     }
-    if (!rows || run->corpus.chunk_count == 0)
+    if (!rows)
         return 0;
     exportd_progress(job, 0.95, "writing the rows");
     const struct rows_options to = {.url = exportd_secret(job, "EMBEDDINGS_DATABASE_URL"),
@@ -67,17 +67,17 @@ static int hand_over(struct run *run, struct exportd_kit_error *error)
     return run->rows ? 0 : -1;
 }
 
-/* Before anything is paid for: what the output needs has to be there. */
-static int check_output(const struct run *run, struct exportd_kit_error *error)
+/* Before anything is paid for: what into needs has to be there. */
+static int check_into(const struct run *run, struct exportd_kit_error *error)
 {
-    const char *output = setup_given(run->data, "into");
-    if (!output || strcmp(output, "files") == 0 || exportd_secret(run->job, "EMBEDDINGS_DATABASE_URL"))
+    const char *into = setup_given(run->data, "into");
+    if (!into || strcmp(into, "files") == 0 || exportd_secret(run->job, "EMBEDDINGS_DATABASE_URL"))
         return 0;
     return exportd_kit_fail(
         error, "option_invalid", 0,
-        "output = %s needs EMBEDDINGS_DATABASE_URL: set it in the environment or in [secrets], grant it "
+        "into = %s needs EMBEDDINGS_DATABASE_URL: set it in the environment or in [secrets], grant it "
         "with secrets in [plugin repo-embed], and the network with network = yes",
-        output);
+        into);
 }
 
 static json_t *describe(const struct run *run)
@@ -114,7 +114,7 @@ static int do_all(struct run *run, struct exportd_kit_error *error)
     run->notes = json_array();
     if (!run->notes)
         return exportd_kit_no_memory(error);
-    if (setup_bounds(run->job, run->data, &run->corpus, error) != 0 || check_output(run, error) != 0 ||
+    if (setup_bounds(run->job, run->data, &run->corpus, error) != 0 || check_into(run, error) != 0 ||
         exportd_checkout_open(run->job, run->data, &run->checkout, error) != 0 ||
         setup_embedder(run->job, run->data, &run->embedder, error) != 0 || open_cache(run, error) != 0)
         return -1;

@@ -12,8 +12,9 @@ struct writing {
     const struct corpus *corpus;
     struct rows_connection connection;
     char table[300]; /* as SQL */
-    char type[32];   /* of the embedding's column: "vector" or "real[]" */
+    char type[32];   /* of the embedding's column: "vector" or "real[]"; empty: there is no table */
     const char *repository;
+    const char *folder; /* the subfolder that is embedded, below the repository's top, or "" */
     long long kept_count, removed, written;
     FILE *out; /* a piece of the COPY */
     char *bytes;
@@ -61,13 +62,15 @@ static int ask_text(struct writing *writing, const char *sql, const char *const 
     return 0;
 }
 
-/* Makes the table where there is none. The extension is made too where the database has it and lets this user. */
+/* Makes the table, in a transaction of its own: those who make one wait for each other, and only for that. The
+ * extension is made too where the database has it and lets this user. */
 static int make_table(struct writing *writing, struct exportd_kit_error *error)
 {
     struct rows_connection *connection = &writing->connection;
     char sql[1200], there[8], type[64];
     size_t dimensions = writing->corpus->dimensions;
-    if (ask_text(writing,
+    if (rows_do(connection, "BEGIN", error) != 0 ||
+        ask_text(writing,
                  "SELECT CASE WHEN to_regtype('vector') IS NOT NULL THEN 'yes' WHEN EXISTS (SELECT FROM "
                  "pg_available_extensions WHERE name = 'vector') THEN 'maybe' ELSE 'no' END",
                  NULL, 0, there, sizeof there, error) != 0 ||
@@ -90,7 +93,17 @@ static int make_table(struct writing *writing, struct exportd_kit_error *error)
         "NULL, hash text NOT NULL, embedder text NOT NULL, embedding %s NOT NULL, PRIMARY KEY (repository, model, "
         "file, start_byte))",
         writing->table, type);
-    return rows_do(connection, sql, error);
+    return rows_do(connection, sql, error) != 0 ? -1 : rows_do(connection, "COMMIT", error);
+}
+
+static int find_table(struct writing *writing, bool *is_there, struct exportd_kit_error *error)
+{
+    char found[8];
+    const char *const values[] = {writing->table};
+    int failed = ask_text(writing, "SELECT 'yes' WHERE to_regclass($1::text) IS NOT NULL", values, 1, found,
+                          sizeof found, error);
+    *is_there = !failed && *found;
+    return failed;
 }
 
 /* What the column is in truth: the table may be older, or somebody else's. */
@@ -105,7 +118,8 @@ static int check_column(struct writing *writing, struct exportd_kit_error *error
                  values, 1, writing->type, sizeof writing->type, error) != 0)
         return -1;
     snprintf(wanted, sizeof wanted, "vector(%zu)", writing->corpus->dimensions);
-    if (strcmp(writing->type, wanted) == 0 || strcmp(writing->type, "vector") == 0)
+    bool any = writing->corpus->chunk_count == 0 && strncmp(writing->type, "vector(", 7) == 0;
+    if (any || strcmp(writing->type, wanted) == 0 || strcmp(writing->type, "vector") == 0)
         snprintf(writing->type, sizeof writing->type, "vector");
     else if (strcmp(writing->type, "real[]") != 0)
         return exportd_kit_fail(
@@ -128,6 +142,14 @@ static void put_field(FILE *out, const char *text, char end)
         }
     }
     fputc(end, out);
+}
+
+/* A file's path from the repository's top. */
+static void put_path(const struct writing *writing, const struct corpus_chunk *chunk)
+{
+    if (*writing->folder)
+        put_field(writing->out, writing->folder, '/');
+    put_field(writing->out, writing->corpus->files[chunk->file].path, '\t');
 }
 
 /* Sends what was put so far, once it is worth it, or at the end. */
@@ -157,7 +179,7 @@ static int send_keys(struct writing *writing, struct exportd_kit_error *error)
         char hash[2 * KEY_BYTES + 1];
         corpus_key_text(chunk->key, hash);
         fprintf(writing->out, "%zu\t", row);
-        put_field(writing->out, corpus->files[chunk->file].path, '\t');
+        put_path(writing, chunk);
         fprintf(writing->out, "%u\t%u\t%u\t", chunk->start, chunk->start_line, chunk->end_line);
         put_field(writing->out, chunk->title, '\t');
         put_field(writing->out, hash, '\n');
@@ -172,14 +194,38 @@ static int send_keys(struct writing *writing, struct exportd_kit_error *error)
     "AND "                                                                                                           \
     "t.start_line = n.start_line AND t.end_line = n.end_line AND t.title = n.title AND t.hash = n.hash"
 
+/* Jobs of one repository and model write one after the other. */
+static int lock_rows(struct writing *writing, const char *const *values, struct exportd_kit_error *error)
+{
+    PGresult *result = rows_ask(&writing->connection,
+                                "SELECT pg_advisory_xact_lock(hashtextextended($1::text || E'\\n' || $2::text, 0))",
+                                values, 2, error);
+    PQclear(result);
+    return result ? 0 : -1;
+}
+
+/* Below the subfolder $4, and where the files are not complete ($5), in those that were read; of the one that was
+ * read in part ($6), up to its last chunk. */
+#define COVERED                                                                                                      \
+    "($4::text = '' OR left(t.file, length($4) + 1) = $4 || '/') AND ($5::text = 'complete' OR EXISTS (SELECT FROM " \
+    "exportd_new n WHERE n.file = t.file AND (t.start_byte <= n.start_byte OR t.file <> CASE $4 WHEN '' THEN "       \
+    "$6::text ELSE $4 || '/' || $6 END)))"
+
 static int remove_old(struct writing *writing, const char *const *values, struct exportd_kit_error *error)
 {
-    char sql[1000];
+    const struct corpus *corpus = writing->corpus;
+    const char *const covered[] = {values[0],
+                                   values[1],
+                                   values[2],
+                                   writing->folder,
+                                   corpus->skipped[SELECT_LIMIT] == 0 ? "complete" : "",
+                                   corpus->is_last_in_part ? corpus->files[corpus->file_count - 1].path : ""};
+    char sql[1400];
     snprintf(sql, sizeof sql,
-             "DELETE FROM %s t WHERE t.repository = $1 AND t.model = $2 AND NOT EXISTS (SELECT FROM exportd_new n "
-             "WHERE " SAME_CHUNK ")",
+             "DELETE FROM %s t WHERE t.repository = $1 AND t.model = $2 AND " COVERED
+             " AND NOT EXISTS (SELECT FROM exportd_new n WHERE " SAME_CHUNK ")",
              writing->table);
-    PGresult *result = rows_ask(&writing->connection, sql, values, 3, error);
+    PGresult *result = rows_ask(&writing->connection, sql, covered, 6, error);
     writing->removed = result ? strtoll(PQcmdTuples(result), NULL, 10) : 0;
     PQclear(result);
     return result ? 0 : -1;
@@ -201,7 +247,7 @@ static int put_row(struct writing *writing, size_t row, struct exportd_kit_error
     else
         fputs("\\N\t", out);
     put_field(out, corpus->embedder->model, '\t');
-    put_field(out, corpus->files[chunk->file].path, '\t');
+    put_path(writing, chunk);
     fprintf(out, "%u\t%u\t%u\t", chunk->start, chunk->start_line, chunk->end_line);
     put_field(out, chunk->title, '\t');
     put_field(out, hash, '\t');
@@ -236,33 +282,51 @@ static int add_new(struct writing *writing, const char *const *values, struct ex
     return failed;
 }
 
-static int write_all(struct writing *writing, const struct rows_options *options, struct exportd_kit_error *error)
+static int write_rows(struct writing *writing, struct exportd_kit_error *error)
 {
     const struct corpus *corpus = writing->corpus;
     const char *const values[] = {writing->repository, corpus->embedder->model, corpus->embedder->id};
     struct rows_connection *connection = &writing->connection;
-    if (quote_table(writing, options->table, error) != 0 || rows_connect(connection, options->url, error) != 0 ||
-        rows_do(connection, "BEGIN", error) != 0 || make_table(writing, error) != 0 ||
-        check_column(writing, error) != 0 || send_keys(writing, error) != 0 ||
-        remove_old(writing, values, error) != 0 || add_new(writing, values, error) != 0)
+    if (rows_do(connection, "BEGIN", error) != 0 || check_column(writing, error) != 0 ||
+        send_keys(writing, error) != 0 || lock_rows(writing, values, error) != 0 ||
+        remove_old(writing, values, error) != 0 || (corpus->chunk_count > 0 && add_new(writing, values, error) != 0))
         return -1;
     return rows_do(connection, "COMMIT", error);
+}
+
+static int write_all(struct writing *writing, const struct rows_options *options, struct exportd_kit_error *error)
+{
+    bool is_there;
+    if (quote_table(writing, options->table, error) != 0 ||
+        rows_connect(&writing->connection, options->url, error) != 0 || find_table(writing, &is_there, error) != 0)
+        return -1;
+    if (!is_there && writing->corpus->chunk_count == 0)
+        return 0; /* nothing to write, and nothing to remove it from */
+    return !is_there && make_table(writing, error) != 0 ? -1 : write_rows(writing, error);
+}
+
+/* The subfolder by the folder of the workspace that the checkout is in, "repo" or "repo/<subfolder>". */
+static const char *subfolder_of(const struct exportd_checkout *checkout)
+{
+    const char *folder = json_string_value(json_object_get(checkout->repository, "folder"));
+    return folder && strncmp(folder, "repo/", 5) == 0 ? folder + 5 : "";
 }
 
 json_t *rows_write(const struct corpus *corpus, const struct rows_options *options, struct exportd_kit_error *error)
 {
     struct writing writing = {.corpus = corpus,
                               .connection = {.job = corpus->job, .timeout_ms = options->timeout_ms},
-                              .repository = corpus->checkout->url ? corpus->checkout->url : ""};
+                              .repository = corpus->checkout->url ? corpus->checkout->url : "",
+                              .folder = subfolder_of(corpus->checkout)};
     json_t *said = NULL;
     writing.out = open_memstream(&writing.bytes, &writing.size);
     writing.vector = malloc((corpus->dimensions + 1) * sizeof *writing.vector);
     if (!writing.out || !writing.vector)
         exportd_kit_no_memory(error);
     else if (write_all(&writing, options, error) == 0)
-        said = json_pack("{s:s, s:s, s:I, s:I, s:I}", "table", options->table, "type", writing.type, "written",
-                         (json_int_t)writing.written, "kept", (json_int_t)corpus->chunk_count - writing.written,
-                         "removed", (json_int_t)writing.removed);
+        said = json_pack("{s:s, s:s*, s:I, s:I, s:I}", "table", options->table, "type",
+                         *writing.type ? writing.type : NULL, "written", (json_int_t)writing.written, "kept",
+                         (json_int_t)corpus->chunk_count - writing.written, "removed", (json_int_t)writing.removed);
     rows_close(&writing.connection);
     if (writing.out)
         fclose(writing.out);

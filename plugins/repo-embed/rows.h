@@ -2,7 +2,9 @@
  * rows.h: a corpus as rows of a PostgreSQL table.
  *
  * In one transaction: rows of the repository and the model that are still right stay untouched, the others go, the
- * new ones come by COPY. The embedding's column is of pgvector's type where the database has it, else real[].
+ * new ones come by COPY. Files are named from the repository's top; where a subfolder was embedded, rows beside it
+ * stay, and where the corpus is not complete, those of files that it did not read. The embedding's column is of
+ * pgvector's type where the database has it, else real[].
  */
 #ifndef REPO_EMBED_ROWS_H
 #define REPO_EMBED_ROWS_H
@@ -15,7 +17,8 @@ struct rows_options {
     int64_t timeout_ms; /* of one statement, and of the connection */
 };
 
-/* Writes the rows. Returns {"table", "type", "written", "kept", "removed"}, a new reference, or NULL with error
+/* Writes the rows. Returns {"table", "type", "written", "kept", "removed"} (no "type" where there is no table: one
+ * without rows is not made), a new reference, or NULL with error
  * filled: "database_unreachable" (retryable), "database_failed", "option_invalid", … */
 json_t *rows_write(const struct corpus *corpus, const struct rows_options *options, struct exportd_kit_error *error);
 

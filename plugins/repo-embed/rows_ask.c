@@ -56,8 +56,8 @@ int rows_connect(struct rows_connection *connection, const char *url, struct exp
                                 "postgresql://user:password@host/database");
     PQconninfoFree(options);
     /* Of a setting that is there twice the last counts: what the address says stays. */
-    const char *const names[] = {"application_name", "dbname", NULL};
-    const char *const values[] = {"exportd repo-embed", url, NULL};
+    const char *const names[] = {"application_name", "dbname", "client_encoding", NULL};
+    const char *const values[] = {"exportd repo-embed", url, "UTF8", NULL};
     connection->pg = PQconnectStartParams(names, values, 1);
     if (!connection->pg)
         return exportd_kit_no_memory(error);
@@ -69,7 +69,7 @@ int rows_connect(struct rows_connection *connection, const char *url, struct exp
         if (state == PGRES_POLLING_FAILED)
             break;
     }
-    if (PQstatus(connection->pg) == CONNECTION_OK && PQsetClientEncoding(connection->pg, "UTF8") == 0)
+    if (PQstatus(connection->pg) == CONNECTION_OK && PQsetnonblocking(connection->pg, 1) == 0)
         return 0;
     failed(connection->pg, NULL, error);
     error->code = "database_unreachable";
@@ -83,18 +83,35 @@ void rows_close(struct rows_connection *connection)
     connection->pg = NULL;
 }
 
+/* Waits until the socket takes or gives something, and takes what it gives. */
+static int wait_and_read(struct rows_connection *connection, short events, int64_t until_ms,
+                         struct exportd_kit_error *error)
+{
+    if (wait_for(connection, events, until_ms, error) != 0)
+        return -1;
+    return PQconsumeInput(connection->pg) == 1 ? 0 : failed(connection->pg, NULL, error);
+}
+
+/* Sends all that libpq holds back. What the server says meanwhile is read, else both could wait for each other. */
+static int send_all(struct rows_connection *connection, struct exportd_kit_error *error)
+{
+    int64_t until_ms = now_ms() + connection->timeout_ms;
+    int left;
+    while ((left = PQflush(connection->pg)) > 0)
+        if (wait_and_read(connection, POLLIN | POLLOUT, until_ms, error) != 0)
+            return -1;
+    return left == 0 ? 0 : failed(connection->pg, NULL, error);
+}
+
 /* Sends what libpq holds back, and waits until there is a result. */
 static int wait_for_result(struct rows_connection *connection, struct exportd_kit_error *error)
 {
+    if (send_all(connection, error) != 0)
+        return -1;
     int64_t until_ms = now_ms() + connection->timeout_ms;
-    for (int left; (left = PQflush(connection->pg)) != 0 || PQisBusy(connection->pg);) {
-        if (left < 0)
-            return failed(connection->pg, NULL, error);
-        if (wait_for(connection, left ? POLLIN | POLLOUT : POLLIN, until_ms, error) != 0)
+    while (PQisBusy(connection->pg))
+        if (wait_and_read(connection, POLLIN, until_ms, error) != 0)
             return -1;
-        if (PQconsumeInput(connection->pg) == 0)
-            return failed(connection->pg, NULL, error);
-    }
     return 0;
 }
 
@@ -143,12 +160,20 @@ int rows_copy(struct rows_connection *connection, const char *bytes, size_t size
 {
     if (exportd_cancelled(connection->job))
         return exportd_kit_fail(error, "cancelled", 0, "the job was cancelled");
-    return PQputCopyData(connection->pg, bytes, (int)size) == 1 ? 0 : failed(connection->pg, NULL, error);
+    int taken;
+    while ((taken = PQputCopyData(connection->pg, bytes, (int)size)) == 0) /* libpq has no room */
+        if (send_all(connection, error) != 0)
+            return -1;
+    return taken == 1 ? send_all(connection, error) : failed(connection->pg, NULL, error);
 }
 
 int rows_copy_end(struct rows_connection *connection, struct exportd_kit_error *error)
 {
-    if (PQputCopyEnd(connection->pg, NULL) != 1)
+    int taken;
+    while ((taken = PQputCopyEnd(connection->pg, NULL)) == 0)
+        if (send_all(connection, error) != 0)
+            return -1;
+    if (taken != 1)
         return failed(connection->pg, NULL, error);
     PGresult *result = last_result(connection, error);
     PQclear(result);

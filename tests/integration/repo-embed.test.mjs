@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import npyjs from 'npyjs';
 import OpenAI from 'openai';
-import { afterwards, confFolder, pluginFolder, run, source, startHost, temporaryFolder } from '../support/host.mjs';
+import { afterwards, confFolder, pluginFolder, run, source, startHost, temporaryFolder, until } from '../support/host.mjs';
 import { git } from '../support/git.mjs';
 import { freePort, Postgres } from '../support/servers.mjs';
 
@@ -178,7 +178,7 @@ test('bounds: what is beyond them is left out, counted and said', async t => {
   const three = await done(other, path);
   assert.deepEqual([three.files, three.skipped, three.complete], [3, { over_limit: 17 }, false]);
   for (const [data, message] of [[{ chunk_bytes: 300, overlap_bytes: 101 }, /overlap_bytes is 101; with chunk_bytes = 300 it takes 0 to 100/], [{ embedder: 'word-vectors' }, /set vectors in \[plugin repo-embed\]/],
-    [{ embedder: 'endpoint' }, /set endpoint in/], [{ query: Array(17).fill('x') }, /17 questions; it takes 16/], [{ query: ['  '] }, /query 1 is empty/], [{ into: 'postgres' }, /needs EMBEDDINGS_DATABASE_URL/]]) {
+    [{ embedder: 'endpoint' }, /set endpoint in/], [{ query: Array(17).fill('x') }, /17 questions; it takes 16/], [{ query: ['  '] }, /query 1 is empty/], [{ into: 'postgres' }, /: into = postgres needs EMBEDDINGS_DATABASE_URL/]]) {
     const job = await fails(other, path, data);
     assert.equal(job.errorCode, 'option_invalid', JSON.stringify(job));
     assert.match(job.error, message);
@@ -441,6 +441,127 @@ describe('PostgreSQL', () => {
     }
     assert.equal((await server.query('SELECT count(*)::int AS count FROM odd'))[0].count, 0);
     assert.ok(!h.log.includes(PASSWORD));
+  });
+
+  /** Its rows as {file: count}. */
+  const counts = async server => Object.fromEntries((await server.query('SELECT file, count(*)::int AS count FROM exportd_embeddings GROUP BY file ORDER BY file')).map(({ file, count }) => [file, count]));
+
+  test('rows beside the subfolder stay, and those of files that were not read', async t => {
+    const folder = temporaryFolder(t), server = await new Postgres(t).start();
+    const path = repository(folder, { 'a/one.md': '# A\n\ntext\n', 'ab/one.md': '# AB\n\ntext\n', 'b/sub/one.md': '# B\n\ntext\n', 'top.md': '# Top\n\ntext\n' });
+    const h = await database(t, folder, server.url), all = { 'a/one.md': 1, 'ab/one.md': 1, 'b/sub/one.md': 1, 'top.md': 1 };
+    assert.equal((await done(h, path, { into: 'postgres' })).postgres.written, 4);
+    assert.deepEqual(await counts(server), all);
+    for (const subfolder of ['a', 'b/sub/', 'ab']) {
+      const { postgres } = await done(h, path, { into: 'postgres', subfolder });
+      assert.deepEqual([postgres.written, postgres.kept, postgres.removed], [0, 1, 0], subfolder);
+    }
+    assert.deepEqual(await counts(server), all);
+    write(path, { 'a/one.md': '# A\n\nanother text\n', 'a/two.md': '# Two\n' });
+    rmSync(join(path, 'ab/one.md'));
+    commit(path);
+    const { postgres } = await done(h, path, { into: 'postgres', subfolder: 'a' });
+    assert.deepEqual([postgres.written, postgres.kept, postgres.removed], [2, 0, 1]);
+    assert.deepEqual(await counts(server), { ...all, 'a/two.md': 1 });
+    // Two files of six: the others are as they were, though one of them is gone.
+    write(path, { 'a/one.md': '# A\n\none more text\n' });
+    commit(path);
+    const few = await done(await database(t, folder, server.url, 'max_files = 2\n'), path, { into: 'postgres' });
+    assert.deepEqual([few.complete, few.postgres.written, few.postgres.kept, few.postgres.removed], [false, 1, 1, 1]);
+    assert.deepEqual(await counts(server), { ...all, 'a/two.md': 1 });
+    const whole = await done(h, path, { into: 'postgres' });
+    assert.deepEqual([whole.complete, whole.postgres.written, whole.postgres.removed], [true, 0, 1]);
+    assert.deepEqual(await counts(server), { 'a/one.md': 1, 'a/two.md': 1, 'b/sub/one.md': 1, 'top.md': 1 });
+  });
+
+  test('of a file that was read in part, the rows behind it stay', async t => {
+    const folder = temporaryFolder(t), server = await new Postgres(t).start(), text = paragraphs('lamp', 12);
+    const path = repository(folder, { 'a/a.md': text, 'a/b.md': text.replaceAll('lamp', 'pump') });
+    const h = await database(t, folder, server.url);
+    const first = await done(h, path, { into: 'postgres', subfolder: 'a' }), before = await counts(server), half = first.chunks / 2;
+    write(path, { 'a/a.md': text.replaceAll('lamp', 'tool').slice(0, 400), 'a/b.md': text.replaceAll('lamp', 'wing') });
+    commit(path);
+    const few = await done(await database(t, folder, server.url, 'max_chunks = 3\n'), path, { into: 'postgres', subfolder: 'a' });
+    assert.deepEqual([few.complete, few.chunks, few.postgres.written, few.postgres.removed], [false, 3, 3, half + 2]);
+    assert.deepEqual(await counts(server), { 'a/a.md': 1, 'a/b.md': before['a/b.md'] });
+  });
+
+  test('a repository without chunks leaves no rows', async t => {
+    const folder = temporaryFolder(t), path = repository(folder, { 'a.bin': Buffer.alloc(20) }), server = await new Postgres(t).start();
+    const h = await database(t, folder, server.url);
+    assert.deepEqual((await done(h, path, { into: 'postgres' })).postgres, { table: 'exportd_embeddings', written: 0, kept: 0, removed: 0 });
+    assert.equal((await server.query("SELECT to_regclass('exportd_embeddings') AS made"))[0].made, null);
+    write(path, { 'a.md': '# A\n\ntext\n' });
+    commit(path);
+    await done(h, path, { into: 'postgres' });
+    await done(h, repository(folder, { 'other.md': 'other\n' }), { into: 'postgres' });
+    rmSync(join(path, 'a.md'));
+    commit(path);
+    assert.deepEqual((await done(h, path, { into: 'postgres' })).postgres, { table: 'exportd_embeddings', type: 'real[]', written: 0, kept: 0, removed: 1 });
+    assert.deepEqual(await counts(server), { 'other.md': 1 });
+  });
+
+  test('a repository whose rows are written keeps no other waiting', async t => {
+    const folder = temporaryFolder(t), server = await new Postgres(t).start(), h = await database(t, folder, server.url, 'database_timeout = 20s\nworkers = 2\n');
+    const path = repository(folder, { 'a.md': '# A\n\ntext\n' }), other = repository(folder, { 'a.md': '# A\n\ntext\n' });
+    await done(h, path, { into: 'postgres' });
+    write(path, { 'a.md': '# A\n\nanother text\n' });
+    commit(path);
+    const { default: pg } = await import('pg');
+    const client = new pg.Client({ connectionString: server.url });
+    await client.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('SELECT FROM exportd_embeddings FOR UPDATE'); // the first job's DELETE waits for this
+      const { json: waiting } = await h.process_({ task: 'compute-embeddings', data: { repo_url: `file://${path}`, into: 'postgres' } });
+      await until(async () => (await server.query("SELECT FROM pg_stat_activity WHERE application_name = 'exportd repo-embed' AND wait_event_type = 'Lock'")).length === 1, 'the wait for the row');
+      const began = Date.now();
+      assert.equal((await done(h, other, { into: 'postgres' })).postgres.written, 1);
+      assert.ok(Date.now() - began < 10_000);
+      await client.query('ROLLBACK');
+      assert.equal((await h.finished(waiting.jobId)).result.postgres.removed, 1);
+    } finally {
+      await client.end();
+    }
+  });
+
+  /** Passes everything on to the server, until what comes from a client is more than bytes: from then on nothing is taken, and the server's end is closed, so that no lock stays. */
+  async function startStalling(t, server, bytes) {
+    const sockets = [], state = { stalled: 0 };
+    const relay = net.createServer(client => {
+      let taken = 0;
+      const there = net.connect(server.port, '127.0.0.1');
+      sockets.push(client, there);
+      for (const socket of [client, there]) socket.on('error', () => {});
+      there.on('data', data => client.write(data)).on('close', () => { if (taken <= bytes) client.destroy(); });
+      client.on('close', () => there.destroy());
+      client.on('data', data => {
+        taken += data.length;
+        if (taken <= bytes) return there.write(data);
+        client.pause();
+        there.destroy();
+        return state.stalled++;
+      });
+    });
+    await new Promise(ready => relay.listen(0, '127.0.0.1', ready));
+    afterwards(t, () => { for (const socket of sockets) socket.destroy(); relay.close(); });
+    return Object.assign(state, { url: server.url.replace(String(server.port), String(relay.address().port)) });
+  }
+
+  test('a database that takes nothing more is given up in time, and so is a cancelled job', async t => {
+    const folder = temporaryFolder(t), server = await new Postgres(t).start(), path = repository(folder, { 'a.md': paragraphs('lamp', 500) });
+    const relay = await startStalling(t, server, 2_000_000), lines = 'dimensions = 4096\n';
+    const impatient = await database(t, folder, relay.url, `${lines}database_timeout = 2s\n`);
+    const job = await fails(impatient, path, { into: 'postgres' });
+    assert.deepEqual([job.errorCode, relay.stalled], ['database_timeout', 3], JSON.stringify(job));
+    const patient = await database(t, folder, relay.url, lines), before = relay.stalled;
+    const { json } = await patient.process_({ task: 'compute-embeddings', data: { repo_url: `file://${path}`, into: 'postgres' } });
+    await until(() => relay.stalled > before, 'the COPY');
+    const began = Date.now();
+    await patient.request('DELETE', `/jobs/${json.jobId}`);
+    assert.equal((await patient.finished(json.jobId)).status, 'cancelled');
+    assert.ok(Date.now() - began < 4000, 'it took the grace time');
+    assert.doesNotMatch(patient.log, /killed/);
   });
 
   /** A real PostgreSQL with the real pgvector, in this process, behind a socket. It has no COPY from a client: that goes in as its /dev/blob. */

@@ -3,6 +3,7 @@
 
 #include "repo-embed/cache.h"
 #include "repo-embed/chunk.h"
+#include "repo-embed/corpus.h"
 #include "repo-embed/embedder.h"
 #include "repo-embed/endpoint_parts.h"
 #include "repo-embed/npy.h"
@@ -13,7 +14,9 @@
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNKS 4000
@@ -181,6 +184,33 @@ static void markdown_is_cut_at_its_headings_and_not_in_its_code(void **state)
                   "# Guide\n" FILLER "## Install ##\n" FILLER "```sh\n# no heading\n" FILLER "```\n"
                   "### On Linux\n" FILLER "Usage\n-----\n" FILLER "#nor this\n",
                   450, "1-4 Guide\n5-14 Guide > Install\n15-18 Guide > Install > On Linux\n19-24 Guide > Usage\n");
+}
+
+static int count(void *context, const struct chunk *chunk)
+{
+    (void)chunk;
+    ++*(size_t *)context;
+    return 0;
+}
+
+static void the_time_for_a_text_grows_with_its_size(void **state)
+{
+    const struct chunk_options options = {1500, 200};
+    struct exportd_kit_error error = {0};
+    size_t size = (size_t)4 << 20;
+    char *text = calloc(1, size + 1);
+    (void)state;
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i++)
+        text[i] = i % 2 ? '\n' : 'a';
+    for (enum outline_form form = OUTLINE_PLAIN; form <= OUTLINE_INDENT; form++) {
+        size_t chunks = 0;
+        clock_t begin = clock();
+        assert_int_equal(chunk_cut(form, text, size, &options, count, &chunks, &error), 0);
+        assert_true(chunks > size / 1500);
+        assert_true((clock() - begin) / CLOCKS_PER_SEC < 8); /* line by line to the end: a minute */
+    }
+    free(text);
 }
 
 static void restructured_text_is_cut_at_underlined_headings(void **state)
@@ -481,8 +511,8 @@ static void the_cache_keeps_what_is_whole(void **state)
     put(two, 2, 8); /* beside, not over */
     put(one, 3, 8);
     assert_true(has(one, 1) && has(two, 2) && has(one, 3) && !has(one, 4));
-    one = cache_close(one, 1 << 20);
-    two = cache_close(two, 1 << 20);
+    cache_close(one, 1 << 20);
+    cache_close(two, 1 << 20);
     one = cache_open(folder, ID, 0, &error);
     assert_int_equal(cache_dimensions(one), 8);
     assert_true(has(one, 1) && has(one, 2) && has(one, 3));
@@ -536,6 +566,95 @@ static void the_cache_stays_within_its_size(void **state)
     cache = cache_open(folder, ID, 8, &error);
     assert_true(has(cache, 999) && has(cache, 5000) && !has(cache, 0));
     cache_close(cache, 20000);
+    support_remove_folder(folder);
+}
+
+static void unfinished_files_of_the_cache_go(void **state)
+{
+    static const char *const names[] = {"one.vectors.new", "two.vectors.new", ID ".vectors.new", "three.new"};
+    char *folder = support_make_folder(), path[300];
+    struct exportd_kit_error error = {0};
+    struct stat status;
+    (void)state;
+    struct cache *cache = cache_open(folder, ID, 8, &error);
+    put(cache, 1, 8);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        write_file(folder, names[i], "unfinished", 10, path, sizeof path);
+    write_file(folder, "two.vectors", "", 0, path, sizeof path);
+    int writer = open(path, O_RDWR); /* of two.vectors.new: it holds the lock */
+    assert_int_equal(flock(writer, LOCK_EX), 0);
+    cache_close(cache, 1 << 20);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        assert_int_equal(stat(path, &status), i % 2 ? 0 : -1);
+    }
+    close(writer);
+    /* One's own, while the file is too large. */
+    snprintf(path, sizeof path, "%s/" ID ".vectors.new", folder);
+    cache = cache_open(folder, ID, 8, &error);
+    for (int i = 0; i < 100; i++)
+        put(cache, i, 8);
+    write_file(folder, ID ".vectors.new", "unfinished", 10, path, sizeof path);
+    cache_close(cache, 2000);
+    assert_int_equal(stat(path, &status), -1);
+    support_remove_folder(folder);
+}
+
+struct quitter {
+    struct exportd_job job;
+    const char *workspace;
+    int asked, most;
+};
+
+static int quitter_cancelled(struct exportd_job *job)
+{
+    struct quitter *quitter = (struct quitter *)job;
+    return ++quitter->asked > quitter->most;
+}
+
+static const char *quitter_workspace(struct exportd_job *job)
+{
+    return ((struct quitter *)job)->workspace;
+}
+
+static void quitter_progress(struct exportd_job *job, double fraction, const char *stage)
+{
+    (void)job;
+    (void)fraction;
+    (void)stage;
+}
+
+static void a_cancelled_job_ends_within_a_file(void **state)
+{
+    static const struct exportd_host host = {.size = sizeof host,
+                                             .cancelled = quitter_cancelled,
+                                             .workspace = quitter_workspace,
+                                             .progress = quitter_progress};
+    char *folder = support_make_folder(), *text = malloc(500000), *files = NULL, path[300];
+    struct exportd_kit_error error = {0};
+    (void)state;
+    assert_non_null(text);
+    assert_true(asprintf(&files, "%s/repo", folder) > 0);
+    assert_int_equal(mkdir(files, 0700), 0);
+    for (size_t i = 0; i < 500000; i++)
+        text[i] = i % 50 == 49 ? '\n' : (char)('a' + i * i % 23);
+    write_file(files, "one.txt", text, 500000, path, sizeof path);
+    struct quitter quitter = {{.size = sizeof quitter.job, .host = &host, .id = "1", .route = ""}, folder, 0, 40};
+    const struct exportd_checkout checkout = {.folder = files};
+    struct embedder embedder = {0};
+    assert_int_equal(hashed_open(&embedder, 64, &error), 0);
+    struct corpus corpus = {.job = &quitter.job,
+                            .checkout = &checkout,
+                            .embedder = &embedder,
+                            .cut = {1500, 200},
+                            .limits = {10, 1 << 20, 1 << 20, 1000}};
+    assert_int_equal(corpus_make(&corpus, &error), -1);
+    assert_string_equal(error.code, "cancelled");
+    assert_in_range(corpus.chunk_count, 1, 40); /* of more than 300 */
+    corpus_clear(&corpus);
+    embedder_clear(&embedder);
+    free(text);
+    free(files);
     support_remove_folder(folder);
 }
 
@@ -635,6 +754,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_in_a_chunk_and_every_chunk_is_whole),
         cmocka_unit_test(markdown_is_cut_at_its_headings_and_not_in_its_code),
+        cmocka_unit_test(the_time_for_a_text_grows_with_its_size),
         cmocka_unit_test(restructured_text_is_cut_at_underlined_headings),
         cmocka_unit_test(code_is_cut_between_definitions_with_their_comments),
         cmocka_unit_test(parts_of_a_long_section_overlap_in_whole_lines),
@@ -646,6 +766,8 @@ int main(void)
         cmocka_unit_test(words_with_blanks_and_twice_are_taken),
         cmocka_unit_test(the_cache_keeps_what_is_whole),
         cmocka_unit_test(the_cache_stays_within_its_size),
+        cmocka_unit_test(unfinished_files_of_the_cache_go),
+        cmocka_unit_test(a_cancelled_job_ends_within_a_file),
         cmocka_unit_test(answers_are_read_by_their_indexes_and_checked),
         cmocka_unit_test(a_refusal_never_repeats_the_key),
         cmocka_unit_test(a_matrix_of_numpy_has_its_header_and_rows),
