@@ -549,8 +549,9 @@ describe('PostgreSQL', () => {
   }
 
   test('a database that takes nothing more is given up in time, and so is a cancelled job', async t => {
-    const folder = temporaryFolder(t), server = await new Postgres(t).start(), path = repository(folder, { 'a.md': paragraphs('lamp', 500) });
-    const relay = await startStalling(t, server, 2_000_000), lines = 'dimensions = 4096\n';
+    const folder = temporaryFolder(t), server = await new Postgres(t).start(), path = repository(folder, { 'a.md': paragraphs('lamp', 800), 'b.md': paragraphs('pump', 800) });
+    // Far more than the sockets' buffers hold.
+    const relay = await startStalling(t, server, 2_000_000), lines = 'dimensions = 4096\nchunk_bytes = 300\noverlap_bytes = 0\n';
     const impatient = await database(t, folder, relay.url, `${lines}database_timeout = 2s\n`);
     const job = await fails(impatient, path, { into: 'postgres' });
     assert.deepEqual([job.errorCode, relay.stalled], ['database_timeout', 3], JSON.stringify(job));
