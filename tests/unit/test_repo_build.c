@@ -153,7 +153,7 @@ static void the_files_tell_the_system(void **state)
     check_plan(FILES({"package.json", "{}"}, {"Makefile", ""}), &wish, "make -j3");
     check_plan(FILES({"package.json", PACKAGE}, {"Makefile", ""}), &make, "make -j3");
     check_plan(FILES({"package.json", PACKAGE}), &script, "build_unknown");
-    check_plan(FILES({"package.json", "["}), &wish, "build_unknown");
+    check_plan(FILES({"package.json", "["}), &wish, "package_invalid");
     check_plan(FILES({"CMakeLists.txt", ""}), &wish,
                "cmake -S . -B ../build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr\n"
                "cmake --build ../build --parallel 3\ncmake --install ../build --prefix ../install");
