@@ -94,14 +94,23 @@ int tree_remove(const char *path)
 
 #define NAME_BYTES 4096 /* what a name counts at the least */
 
-/* A folder that says no to its owner is opened to it: nothing hides there. */
+/* A folder that says no to its owner is opened to it: nothing hides there. What stands in the name's place meanwhile,
+ * a link say, is not touched: the mode is set by the folder that was found. */
 static int open_closed(int folder, const char *name)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(folder, name, flags);
-    if (fd >= 0 || errno != EACCES || fchmodat(folder, name, 0700, 0) != 0)
+    if (fd >= 0 || errno != EACCES)
         return fd;
-    return openat(folder, name, flags);
+    int found = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (found < 0)
+        return -1;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", found);
+    if (chmod(path, 0700) == 0)
+        fd = openat(found, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    close(found);
+    return fd;
 }
 
 /* Takes fd over. */

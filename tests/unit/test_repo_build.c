@@ -55,8 +55,8 @@ static void a_long_line_is_cut_between_characters(void **state)
             char text[2000] = "xxxxx";
             text[ahead] = '\0';
             while (strlen(text) < 600)
-                strcat(text, characters[kind]);
-            strcat(text, "\n");
+                snprintf(text + strlen(text), sizeof text - strlen(text), "%s", characters[kind]);
+            snprintf(text + strlen(text), sizeof text - strlen(text), "\n");
             json_t *string = json_string(output_last(say(&output, text)));
             assert_non_null(string);
             assert_true(json_string_length(string) >= TAIL_LINE_BYTES - 5);
