@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/notify.h"
 #include "base/tree.h"
 #include "command/command.h"
 #include "delivery/outbox.h"
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #define PIPELINES_KEPT_S (7 * 24 * 60 * 60)
+#define STOP_BEYOND_DRAIN_MS 30000 /* for last writes, answers and uploads */
 
 struct host {
     uv_loop_t loop;
@@ -42,6 +44,7 @@ struct host {
     struct upstream *upstream; /* or NULL */
     char *artifact_folder, *work_folder, *old_work_folder, *pipeline_folder, *address, *public_url, *address_file;
     uv_signal_t terminate, interrupt;
+    uv_timer_t watchdog;
     uv_work_t cleaning;
     bool stopping;
 };
@@ -174,6 +177,7 @@ static void on_outbox_closed(void *client)
         http_server_close(host->http);
     close_signal(&host->terminate);
     close_signal(&host->interrupt);
+    uv_close((uv_handle_t *)&host->watchdog, NULL);
 }
 
 static void on_nats_closed(void *client)
@@ -212,6 +216,7 @@ static void on_stop(uv_signal_t *handle, int number)
     host->stopping = true;
     log_write(LOG_LEVEL_INFO, "host", NULL, "stopping: no more jobs are taken; those that run have %g s",
               (double)host->config->host.drain_timeout_ms / 1000);
+    notify_stopping(host->config->host.drain_timeout_ms + STOP_BEYOND_DRAIN_MS);
     http_server_drain(host->http);
     if (host->nats)
         nats_door_drain(host->nats);
@@ -407,7 +412,9 @@ int command_serve(int count, char **arguments)
     host.terminate.data = host.interrupt.data = &host;
     uv_signal_start(&host.terminate, on_stop, SIGTERM);
     uv_signal_start(&host.interrupt, on_stop, SIGINT);
+    notify_keep_alive(&host.loop, &host.watchdog);
     report(&host, began_ns);
+    notify_ready();
     uv_run(&host.loop, UV_RUN_DEFAULT);
     uv_loop_close(&host.loop);
     log_write(LOG_LEVEL_INFO, "host", NULL, "stopped");
