@@ -28,6 +28,7 @@ int command_cancel(int count, char **arguments);
 int command_retry(int count, char **arguments);
 int command_migrate(int count, char **arguments);
 int command_deliveries(int count, char **arguments);
+int command_test(int count, char **arguments);
 
 /* options.c: the options that many commands have. -c DIR, --json, --url URL, -h; what is left are the operands. */
 struct command_options {
@@ -66,6 +67,12 @@ void command_print_error(const struct error *error);
 
 /* A copy of a stranger's text that can be shown on a terminal: one line, no escapes. */
 char *command_printable(const char *text);
+
+/* value.c: a JSON document from a file, - for standard input. NULL with error set. */
+json_t *command_read_json(const char *path, int64_t max_bytes, struct error *error);
+
+/* Puts --option NAME=VALUE into data, as what the route's schema asks for. Returns 0, or -1 with error set. */
+int command_add_option(const json_t *schema, const char *text, json_t *data, struct error *error);
 
 /* client.c: asks the running host over HTTP. Returns the parsed answer (new) and its status, or NULL with error set.
  */

@@ -314,77 +314,6 @@ static int parse_arguments(struct run *run, int count, char **arguments)
     return -1;
 }
 
-static json_t *read_json_file(const char *path, int64_t max_bytes, struct error *error)
-{
-    bool from_input = strcmp(path, "-") == 0;
-    FILE *file = from_input ? stdin : fopen(path, "re");
-    char *text = NULL;
-    size_t length = 0, size = 0;
-    if (!file) {
-        error_set(error, "repro_not_found", false, "%s: %s", path, strerror(errno));
-        return NULL;
-    }
-    while (!feof(file) && !ferror(file) && (int64_t)length <= max_bytes) {
-        if (length + 65536 > size) {
-            size = size ? size * 2 : 131072;
-            text = memory_resized(text, size, 1);
-        }
-        length += fread(text + length, 1, 65536, file);
-    }
-    json_t *value = NULL;
-    if (ferror(file))
-        error_set(error, "repro_not_found", false, "it can't be read: %s", strerror(errno));
-    else if ((int64_t)length > max_bytes)
-        error_set(error, "repro_too_large", false, "more than %lld bytes; raise [repros] max_bytes",
-                  (long long)max_bytes);
-    else
-        value = request_parse(text, length, 64, error);
-    if (!value)
-        error_prefix(error, "%s: ", from_input ? "standard input" : path);
-    if (!from_input)
-        fclose(file);
-    free(text);
-    return value;
-}
-
-/* An option's text becomes what its schema asks for; what can't be that stays text, and the schema's own check says
- * so. */
-static json_t *option_value(const json_t *schema, const char *text)
-{
-    const char *type = json_string_value(json_object_get(schema, "type"));
-    if (type && strcmp(type, "string") == 0)
-        return json_string(text);
-    if (type && strcmp(type, "boolean") == 0 && (strcmp(text, "yes") == 0 || strcmp(text, "no") == 0))
-        return json_boolean(text[0] == 'y');
-    if (type && strcmp(type, "array") == 0 && text[0] != '[') {
-        json_t *array = json_array();
-        char *copy = memory_text(text), *rest = copy;
-        while (rest && *rest)
-            json_array_append_new(array, json_string(strsep(&rest, ",")));
-        free(copy);
-        return array;
-    }
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    return value ? value : json_string(text);
-}
-
-static int add_options(struct run *run, const struct route *route, json_t *data)
-{
-    const json_t *properties = json_object_get(route->schema, "properties");
-    for (int i = 0; i < run->option_count; i++) {
-        const char *equals = strchr(run->options[i], '=');
-        if (!equals || equals == run->options[i])
-            return error_set(&run->error, "options_invalid", false, "--option %s: must be NAME=VALUE",
-                             run->options[i]);
-        char *name = memory_bytes(run->options[i], (size_t)(equals - run->options[i]));
-        json_t *value = option_value(json_object_get(properties, name), equals + 1);
-        if (!value || json_object_set_new(data, name, value) != 0)
-            error_set(&run->error, "options_invalid", false, "--option %s: it isn't UTF-8", name);
-        free(name);
-    }
-    return error_is_set(&run->error) ? -1 : 0;
-}
-
 static int make_job(struct run *run)
 {
     const struct config *config = run->config;
@@ -396,15 +325,18 @@ static int make_job(struct run *run)
     else if (!json_is_object(data))
         error_set(&run->error, "request_invalid", false, "--data: must be a JSON object");
     run->route = error_is_set(&run->error) ? NULL : catalog_route(run->catalog, run->route_name, data, &run->error);
-    json_t *repro =
-        run->route && run->repro_file ? read_json_file(run->repro_file, config->repros.max_bytes, &run->error) : NULL;
+    json_t *repro = run->route && run->repro_file
+                        ? command_read_json(run->repro_file, config->repros.max_bytes, &run->error)
+                        : NULL;
     if (repro)
         json_object_set_new(data, "repro", repro);
     if (run->route && run->route->needs_repro && !json_object_get(data, "repro") &&
         !json_object_get(data, "repro_id"))
         error_set(&run->error, "request_invalid", false, "%s needs a repro: give it with --repro FILE",
                   run->route->name);
-    if (run->route && !error_is_set(&run->error) && add_options(run, run->route, data) == 0) {
+    for (int i = 0; i < run->option_count && run->route && !error_is_set(&run->error); i++)
+        command_add_option(run->route->schema, run->options[i], data, &run->error);
+    if (run->route && !error_is_set(&run->error)) {
         json_t *request = json_pack("{s:s, s:O}", "task", run->route->name, "data", data);
         const struct route *route = NULL;
         run->job = request_read(run->catalog, request, &route, &run->error);
