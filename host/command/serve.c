@@ -101,10 +101,11 @@ static int prepare_folders(struct host *host, struct error *error)
         host->cleaning.data = host;
         uv_queue_work(&host->loop, &host->cleaning, clean_old_work, cleaned);
     }
-    return make_folder(host->artifact_folder, error) || make_folder(host->work_folder, error) ||
-                   make_folder(host->pipeline_folder, error)
-               ? -1
-               : 0;
+    if (make_folder(host->artifact_folder, error) != 0 || make_folder(host->work_folder, error) != 0 ||
+        make_folder(host->pipeline_folder, error) != 0)
+        return -1;
+    tree_spread(host->work_folder);
+    return 0;
 }
 
 static void write_address(struct host *host)

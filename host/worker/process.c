@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/tree.h"
 #include "worker/cause.h"
 #include "worker/usage.h"
 
@@ -305,8 +306,10 @@ static char *make_folder(const struct worker_spec *spec, struct error *error)
 {
     static unsigned counter; /* loop thread only; makes names unique within this process */
     char *folder = memory_format("%s/%s-%d-%u", spec->work_folder, spec->name, (int)getpid(), ++counter);
-    if (mkdir(folder, 0700) == 0)
+    if (mkdir(folder, 0700) == 0) {
+        tree_spread(folder);
         return folder;
+    }
     error_set(error, "workspace_failed", true, "%s can't be made: %s", folder, strerror(errno));
     free(folder);
     return NULL;
@@ -407,7 +410,8 @@ void worker_process_run(struct worker_process *worker, const struct worker_job *
     worker->last_words[0] = '\0';
     worker->deadline_ns = clock_monotonic_ns() + worker->spec->timeout_ms * 1000000;
     worker->measure_ns = clock_monotonic_ns() + FIRST_MEASURE_NS;
-    snprintf(worker->job_folder, sizeof worker->job_folder, "job-%d", worker->jobs + 1);
+    snprintf(worker->job_folder, sizeof worker->job_folder, "job-%d-%08x", worker->jobs + 1,
+             (unsigned)uv_hrtime()); /* tree_spread() goes by the name */
     worker->moved_in = false;
     if (job->workspace && move_in(worker, job->workspace) != 0)
         return;

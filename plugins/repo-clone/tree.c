@@ -1,6 +1,8 @@
 /* tree.h: checks a commit's tree out. */
 #include "tree.h"
 
+#include "writer.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,23 +155,23 @@ static int take_subfolder(struct walk *walk, const char *subfolder, struct expor
     return failed;
 }
 
-static int write_file(struct walk *walk, const struct file *file, struct exportd_kit_error *error)
+static int read_file(struct walk *walk, const struct file *file, struct writer *writer,
+                     struct exportd_kit_error *error)
 {
-    struct checkout *checkout = walk->options->checkout;
     git_odb_object *object = NULL;
-    int code = git_odb_read(&object, walk->odb, &file->id), failed;
-    if (code != 0)
-        return fail_object("file", file->path, code, error);
-    const void *bytes = git_odb_object_data(object);
-    size_t size = git_odb_object_size(object);
-    if (file->mode == GIT_FILEMODE_LINK)
-        failed = checkout_link(checkout, file->path, bytes, size, error);
-    else if ((failed = checkout_begin(checkout, file->path, file->mode == GIT_FILEMODE_BLOB_EXECUTABLE, error)) ==
-                 0 &&
-             (failed = checkout_write(checkout, bytes, size, error)) == 0)
-        failed = checkout_end(checkout, error);
-    git_odb_object_free(object);
-    return failed;
+    int code = git_odb_read(&object, walk->odb, &file->id);
+    return code == 0 ? writer_put(writer, file->path, file->mode, object)
+                     : fail_object("file", file->path, code, error);
+}
+
+static int write_files(struct walk *walk, struct exportd_kit_error *error)
+{
+    struct writer *writer = writer_start(walk->options->checkout, error);
+    int failed = writer ? 0 : -1;
+    for (size_t i = 0; !failed && i < walk->count; i++)
+        failed =
+            i % STEP_EVERY == 0 && stopped(walk, i, error) ? -1 : read_file(walk, &walk->files[i], writer, error);
+    return writer_end(writer, error) != 0 ? -1 : failed;
 }
 
 int tree_check_out(const struct tree_options *options, struct exportd_kit_error *error)
@@ -179,12 +181,7 @@ int tree_check_out(const struct tree_options *options, struct exportd_kit_error 
     if (!failed)
         failed = options->subfolder ? take_subfolder(&walk, options->subfolder, error)
                                     : take_tree(&walk, options->tree, options->prefix, error);
-    for (size_t i = 0; !failed && i < walk.count; i++) {
-        if (i % STEP_EVERY == 0 && stopped(&walk, i, error))
-            failed = -1;
-        else
-            failed = write_file(&walk, &walk.files[i], error);
-    }
+    failed = failed ? failed : write_files(&walk, error);
     for (size_t i = 0; i < walk.count; i++)
         free(walk.files[i].path);
     free(walk.files);

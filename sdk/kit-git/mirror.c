@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ int git_kit_fail(struct exportd_kit_error *error, const char *code, int retryabl
     return -1;
 }
 
-/* Nobody's configuration but the mirror's own is read. */
+/* Once in a process' life: libgit2 reads the certificates of all authorities each time. Nobody's configuration but
+ * the mirror's own is read. */
 static void set_up(void)
 {
     git_libgit2_init();
@@ -44,6 +46,8 @@ static void set_up(void)
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0); /* the cache is this user's by its mode */
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, WINDOW_BYTES);
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, WINDOWS_BYTES);
+    /* As git does: the fetch computed each object's id, and what zlib unpacks has a checksum of its own. */
+    git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 }
 
 /* Calls take() for all that lies in folder and for itself, what is in a folder before it; follows no links. */
@@ -181,7 +185,8 @@ static struct exportd_git_mirror *new_mirror(const struct exportd_git_options *o
         mirror->options = *options;
         mirror->lock_fd = -1;
         mirror->url = strdup(url);
-        set_up();
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        pthread_once(&once, set_up);
     }
     if (mirror && mirror->url && sodium_init() >= 0)
         return mirror;
@@ -340,6 +345,5 @@ struct exportd_git_mirror *exportd_git_close(struct exportd_git_mirror *mirror)
     free(mirror->folder);
     free(mirror->url);
     free(mirror);
-    git_libgit2_shutdown();
     return NULL;
 }

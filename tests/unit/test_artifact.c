@@ -5,8 +5,10 @@
 #include "base/memory.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +136,29 @@ static void ids_make_safe_folders_and_urls(void **state)
     free(url);
 }
 
+static void folders_that_are_to_lie_apart_are_marked_where_the_file_system_can(void **state)
+{
+    struct fixture *fixture = *state;
+    int flags = 0;
+    tree_spread("/nonexistent/folder"); /* says nothing */
+    int fd = open(fixture->workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) {
+        close(fd);
+        skip();
+    }
+    int marked = flags | FS_TOPDIR_FL;
+    bool can = ioctl(fd, FS_IOC_SETFLAGS, &marked) == 0;
+    if (can)
+        assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0);
+    tree_spread(fixture->workspace);
+    assert_int_equal(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+    close(fd);
+    if (!can)
+        skip();
+    assert_int_equal(flags, marked);
+}
+
 static void a_tree_of_a_thousand_levels_is_removed(void **state)
 {
     struct fixture *fixture = *state;
@@ -174,9 +199,13 @@ int main(void)
         return 1;
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_file_is_taken_with_its_hash),          TEST(what_leads_out_of_the_workspace_is_refused),
-        TEST(names_and_limits_are_held_to),           TEST(ids_make_safe_folders_and_urls),
-        TEST(a_tree_of_a_thousand_levels_is_removed), TEST(links_are_removed_and_not_followed),
+        TEST(a_file_is_taken_with_its_hash),
+        TEST(what_leads_out_of_the_workspace_is_refused),
+        TEST(names_and_limits_are_held_to),
+        TEST(ids_make_safe_folders_and_urls),
+        TEST(a_tree_of_a_thousand_levels_is_removed),
+        TEST(folders_that_are_to_lie_apart_are_marked_where_the_file_system_can),
+        TEST(links_are_removed_and_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
