@@ -57,8 +57,11 @@ void check_hostile(struct conformance *conformance, const struct route *route, s
         return;
     }
     struct trial_options options = conformance_trial(conformance);
-    struct row row = {
-        .conformance = conformance, .route = route, .trial = trial_new(&options), .began_ns = clock_monotonic_ns()};
+    struct row row = {.conformance = conformance,
+                      .route = route,
+                      .first = first,
+                      .trial = trial_new(&options),
+                      .began_ns = clock_monotonic_ns()};
     json_t *base = conformance_data(conformance, route);
     sample_hostile(route, base, try_data, &row);
     json_decref(base);

@@ -26,7 +26,7 @@ struct trial {
     uv_signal_t interrupt;
     struct worker_process *worker; /* or NULL */
     struct trial_end *end;         /* of the job that runs, or NULL */
-    bool ready, finished;
+    bool ready, finished, stopping;
     struct error start_error; /* why the plugin could not be started */
     int64_t began_ns, cancelled_ns;
     uint64_t lease;
@@ -146,6 +146,9 @@ static void on_watch(uv_timer_t *timer)
     struct trial *trial = timer->data;
     if (trial->worker && !trial->options.unwatched)
         worker_process_watch(trial->worker);
+    /* A signal that comes right before the worker waits for its next job is not seen: it is told again. */
+    if (trial->worker && trial->stopping)
+        worker_process_stop(trial->worker, false);
 }
 
 static void on_cancel(uv_timer_t *timer)
@@ -186,8 +189,9 @@ static char *write_script(const struct trial *trial)
         free(path);
         return NULL;
     }
-    fprintf(file, "#!/bin/bash\nexec %s '%s' \"%s\" \"$2\"\n", trial->options.launcher, trial->options.spec.program,
-            trial->options.launcher_stays ? "$$" : "$1");
+    /* valgrind lets nobody raise the limit that it was started with, and the worker sets its own. */
+    fprintf(file, "#!/bin/bash\nulimit -S -n %d\nexec %s '%s' \"%s\" \"$2\"\n", trial->options.spec.exec ? 4096 : 512,
+            trial->options.launcher, trial->options.spec.program, trial->options.launcher_stays ? "$$" : "$1");
     bool failed = ferror(file) != 0;
     if (fclose(file) != 0 || failed) {
         free(path);
@@ -226,9 +230,11 @@ static void stop_worker(struct trial *trial)
 {
     if (!trial->worker)
         return;
+    trial->stopping = true;
     worker_process_stop(trial->worker, false);
     while (trial->worker)
         uv_run(&trial->loop, UV_RUN_ONCE);
+    trial->stopping = false;
 }
 
 void trial_free(struct trial *trial, char **left)
