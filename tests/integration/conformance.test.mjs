@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, confFolder, pluginFolder, run, sanitized, source, temporaryFolder } from '../support/host.mjs';
 
@@ -185,3 +185,27 @@ test('--gdb stops where the plugin crashes', { skip: (!existsSync('/usr/bin/gdb'
   assert.match(stdout, /#0 .*segfault \(job=/);
   assert.match(stderr, /under gdb the worker has no sandbox/);
 });
+
+for (const [name, abi] of [['abi-1-0', [1, 0]], ['abi-1-1', [1, 1]]])
+  test(`a plugin built with the frozen header of ABI ${abi.join('.')} loads, runs and passes today`, t => {
+    const folder = temporaryFolder(t);
+    const plugins = pluginFolder(folder, [name]);
+    const conf = confFolder(folder, { 'frozen.conf': `[plugin ${name}]\nwidth = 132\nsecrets = FROZEN_SECRET\n` });
+    const env = { EXPORTD_HOST_PLUGINS: plugins, FROZEN_SECRET: 'open sesame' };
+    const seen = run(['inspect', '--json', join(plugins, `${name}.so`)], { env });
+    assert.deepEqual(JSON.parse(seen.stdout).plugins?.[0]?.abi ?? JSON.parse(seen.stdout).abi, abi, seen.stdout);
+    const out = join(folder, 'out');
+    const done = run(['run', name, '-c', conf, '-o', out], { env });
+    assert.equal(done.code, 0, done.stderr);
+    const { artifacts, ...result } = JSON.parse(done.stdout);
+    assert.deepEqual(result, { starts: 1, cancelled: false, width: 132, none: null, secret: 'open sesame', cached: false });
+    assert.equal(artifacts[0].name, 'note.txt');
+    assert.equal(readFileSync(join(out, 'note.txt'), 'utf8'), `written by ${name}\n`);
+    assert.match(done.stderr, new RegExp(`job \\S+ on ${name}, attempt 1`));
+    const failed = run(['run', name, '-c', conf, '--option', 'mode=fail'], { env });
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /asked_for: the request asked for a failure/);
+    const again = run(['run', `${name}-again/second`, '-c', conf], { env });
+    assert.deepEqual(JSON.parse(again.stdout), { route: `${name}-again/second` });
+    assert.deepEqual(conformance(t, join(plugins, `${name}.so`)).failed, []);
+  });

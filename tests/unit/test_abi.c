@@ -8,6 +8,28 @@
 
 #define PIN(type, member, where) assert_int_equal(offsetof(struct type, member), where)
 
+/* What goes over the boundary as a number. */
+static void the_numbers_are_what_they_were(void **state)
+{
+    (void)state;
+    assert_int_equal(EXPORTD_ABI_MAGIC, 0x44505845u);
+    assert_true(EXPORTD_ABI_MINOR >= 2);
+    assert_int_equal(EXPORTD_DEBUG, 0);
+    assert_int_equal(EXPORTD_INFO, 1);
+    assert_int_equal(EXPORTD_WARNING, 2);
+    assert_int_equal(EXPORTD_ERROR, 3);
+    assert_int_equal(EXPORTD_STRING, 0);
+    assert_int_equal(EXPORTD_INTEGER, 1);
+    assert_int_equal(EXPORTD_BOOLEAN, 2);
+    assert_int_equal(EXPORTD_DURATION, 3);
+    assert_int_equal(EXPORTD_SIZE, 4);
+    assert_int_equal(EXPORTD_PATH, 5);
+    assert_int_equal(EXPORTD_GRANT_NETWORK, 1);
+    assert_int_equal(EXPORTD_GRANT_EXEC, 2);
+    assert_int_equal(EXPORTD_GRANT_CACHE, 4);
+    assert_int_equal(EXPORTD_NEEDS_REPRO, 1);
+}
+
 static void the_block_lies_as_it_was(void **state)
 {
     (void)state;
@@ -90,6 +112,7 @@ static void the_job_and_the_host_lie_as_they_were(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_numbers_are_what_they_were),
         cmocka_unit_test(the_block_lies_as_it_was),
         cmocka_unit_test(the_plugin_lies_as_it_was),
         cmocka_unit_test(tasks_and_options_lie_as_they_were),
