@@ -193,7 +193,8 @@ static inline void exportd_harness_remove(const char *path)
         struct stat status;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
+        if ((size_t)snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= sizeof below)
+            continue;
         if (lstat(below, &status) == 0 && S_ISDIR(status.st_mode))
             exportd_harness_remove(below);
         else
