@@ -13,6 +13,7 @@ struct command {
 static const struct command commands[] = {
     {"run", command_run, "run one job here and now, without a server"},
     {"serve", command_serve, "start the host"},
+    {"reload", command_reload, "have the running host take new configuration and plugins in"},
     {"check", command_check, "find every mistake in the configuration and the plugins"},
     {"plugins", command_plugins, "list the plugins and their routes"},
     {"inspect", command_inspect, "show all that a plugin offers and takes"},

@@ -28,6 +28,7 @@ int command_cancel(int count, char **arguments);
 int command_retry(int count, char **arguments);
 int command_migrate(int count, char **arguments);
 int command_deliveries(int count, char **arguments);
+int command_reload(int count, char **arguments);
 int command_test(int count, char **arguments);
 
 /* options.c: the options that many commands have. -c DIR, --json, --url URL, -h; what is left are the operands. */
@@ -51,6 +52,9 @@ int command_no_operand(const struct command_options *options, int count, char **
  * that begins with a colon, and opterr was 0. */
 struct option;
 void command_option_mistake(const char *command, int letter, char **arguments, const struct option *options);
+
+/* The folder given, else the installed one where it exists, else NULL. */
+const char *command_conf_folder(const char *given);
 
 /* Loads the configuration (the folder given, else the installed one where it exists) and prints its problems. NULL:
  * exit with 2. */

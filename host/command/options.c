@@ -121,13 +121,16 @@ void command_print_problems(const struct config_problems *problems, bool with_wa
                     problems->items[i].message);
 }
 
+const char *command_conf_folder(const char *given)
+{
+    return !given && access(EXPORTD_CONF_DIR, F_OK) == 0 ? EXPORTD_CONF_DIR : given;
+}
+
 struct config *command_load_config(const char *folder, bool quiet_warnings)
 {
     struct config_problems problems = {0};
     struct config *config = NULL;
-    if (!folder && access(EXPORTD_CONF_DIR, F_OK) == 0)
-        folder = EXPORTD_CONF_DIR;
-    config_load(folder, &config, &problems);
+    config_load(command_conf_folder(folder), &config, &problems);
     command_print_problems(&problems, !quiet_warnings);
     config_problems_clear(&problems);
     return config;

@@ -1,19 +1,13 @@
 /*
  * exportd serve: the host.
  */
+#include "command/serve.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/notify.h"
 #include "base/tree.h"
 #include "command/command.h"
-#include "delivery/outbox.h"
-#include "dispatch/dispatch.h"
-#include "http/server.h"
-#include "nats/door.h"
-#include "redis/board.h"
-#include "store/store.h"
-#include "upstream/client.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,27 +21,6 @@
 
 #define PIPELINES_KEPT_S (7 * 24 * 60 * 60)
 #define STOP_BEYOND_DRAIN_MS 30000 /* for last writes, answers and uploads */
-
-struct host {
-    uv_loop_t loop;
-    struct config *config;
-    struct catalog *catalog;
-    struct store *store;
-    struct repros *repros;
-    struct outbox *outbox;
-    struct uploader *uploader; /* or NULL: artifacts stay here */
-    struct dispatch *dispatch;
-    struct http_server *http;
-    struct board *board; /* NULL: no Redis */
-    char name[UV_MAXHOSTNAMESIZE];
-    struct nats_door *nats;    /* or NULL */
-    struct upstream *upstream; /* or NULL */
-    char *artifact_folder, *work_folder, *old_work_folder, *pipeline_folder, *address, *public_url, *address_file;
-    uv_signal_t terminate, interrupt;
-    uv_timer_t watchdog;
-    uv_work_t cleaning;
-    bool stopping;
-};
 
 static int make_folder(const char *path, struct error *error)
 {
@@ -88,6 +61,18 @@ static void cleaned(uv_work_t *request, int status)
     (void)status;
 }
 
+char *serve_generation_folder(struct host *host, struct error *error)
+{
+    char *parent = memory_format("%s/plugins", host->config->host.state);
+    char *folder = memory_format("%s/%d", parent, ++host->generations);
+    if (make_folder(parent, error) != 0 || make_folder(folder, error) != 0) {
+        free(folder);
+        folder = NULL;
+    }
+    free(parent);
+    return folder;
+}
+
 /* What an earlier host's workers left goes aside at once and away in the background. */
 static int prepare_folders(struct host *host, struct error *error)
 {
@@ -105,6 +90,9 @@ static int prepare_folders(struct host *host, struct error *error)
         make_folder(host->pipeline_folder, error) != 0)
         return -1;
     tree_spread(host->work_folder);
+    char *copies = memory_format("%s/plugins", state);
+    tree_remove(copies);
+    free(copies);
     return 0;
 }
 
@@ -178,6 +166,7 @@ static void on_outbox_closed(void *client)
         http_server_close(host->http);
     close_signal(&host->terminate);
     close_signal(&host->interrupt);
+    close_signal(&host->hangup);
     uv_close((uv_handle_t *)&host->watchdog, NULL);
 }
 
@@ -214,14 +203,45 @@ static void on_stop(uv_signal_t *handle, int number)
         log_write(LOG_LEVEL_WARNING, "host", NULL, "a second signal: running jobs are stopped now");
         _exit(128 + number); /* the store is whole at any time, and workers die with the host */
     }
+    const struct config_host *settings = &host->generation->config->host;
     host->stopping = true;
     log_write(LOG_LEVEL_INFO, "host", NULL, "stopping: no more jobs are taken; those that run have %g s",
-              (double)host->config->host.drain_timeout_ms / 1000);
-    notify_stopping(host->config->host.drain_timeout_ms + STOP_BEYOND_DRAIN_MS);
+              (double)settings->drain_timeout_ms / 1000);
+    notify_stopping(settings->drain_timeout_ms + STOP_BEYOND_DRAIN_MS);
     http_server_drain(host->http);
     if (host->nats)
         nats_door_drain(host->nats);
-    dispatch_drain(host->dispatch, host->config->host.drain_timeout_ms, on_drained, host);
+    dispatch_drain(host->dispatch, settings->drain_timeout_ms, on_drained, host);
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct host *host = handle->data;
+    (void)number;
+    if (!host->stopping)
+        serve_reload(host, NULL, NULL);
+}
+
+static void on_reload_asked(void *context, http_reloaded done, void *client)
+{
+    serve_reload(context, done, client);
+}
+
+/* The first generation; its configuration is read already. */
+static int load_plugins(struct host *host, struct error *error)
+{
+    struct config_problems problems = {0};
+    char *folder = serve_generation_folder(host, error);
+    struct catalog *catalog = folder ? catalog_load_copies(host->config, folder, NULL, &problems, error) : NULL;
+    command_print_problems(&problems, true);
+    config_problems_clear(&problems);
+    if (!catalog) {
+        free(folder);
+        return -1;
+    }
+    host->first = generation_new(host->config, catalog, folder);
+    host->generation = generation_hold(host->first);
+    return serve_check_sandbox(host->config, catalog, error);
 }
 
 static int start(struct host *host, struct error *error)
@@ -232,8 +252,9 @@ static int start(struct host *host, struct error *error)
     if (config->nats.url[0] && nats_check_settings(config, error) != 0)
         return -1;
     host->store = store_open(&store_options, &host->loop, error);
-    if (!host->store || prepare_folders(host, error) != 0)
+    if (!host->store || prepare_folders(host, error) != 0 || load_plugins(host, error) != 0)
         return -1;
+    const struct catalog *catalog = host->generation->catalog;
     host->repros = repros_new(config);
     if (config->s3.bucket[0] && !(host->uploader = uploader_new(&host->loop, &config->s3, error)))
         return -1;
@@ -262,8 +283,7 @@ static int start(struct host *host, struct error *error)
     host->board = board_new(&host->loop, &config->redis, host->name);
     struct dispatch_options dispatch_options = {
         .loop = &host->loop,
-        .config = config,
-        .catalog = host->catalog,
+        .generation = host->generation,
         .store = host->store,
         .repros = host->repros,
         .artifact_folder = host->artifact_folder,
@@ -281,17 +301,14 @@ static int start(struct host *host, struct error *error)
     };
     host->dispatch = dispatch_new(&dispatch_options);
     store_on_hint(host->store, on_hint, host);
-    struct nats_door_options nats_options = {.loop = &host->loop,
-                                             .config = config,
-                                             .catalog = host->catalog,
-                                             .store = host->store,
-                                             .dispatch = host->dispatch};
+    struct nats_door_options nats_options = {
+        .loop = &host->loop, .config = config, .catalog = catalog, .store = host->store, .dispatch = host->dispatch};
     if (config->nats.url[0])
         host->nats = nats_door_new(&nats_options);
     struct http_context context = {
         .loop = &host->loop,
         .config = config,
-        .catalog = host->catalog,
+        .catalog = catalog,
         .store = host->store,
         .dispatch = host->dispatch,
         .outbox = host->outbox,
@@ -300,6 +317,8 @@ static int start(struct host *host, struct error *error)
         .uploader = host->uploader,
         .nats = host->nats,
         .started_ns = clock_monotonic_ns(),
+        .reload = on_reload_asked,
+        .host = host,
     };
     host->http = http_server_new(&context, socket, error);
     if (!host->http)
@@ -308,11 +327,10 @@ static int start(struct host *host, struct error *error)
     return 0;
 }
 
-static int check_sandbox(const struct host *host, struct error *error)
+int serve_check_sandbox(const struct config *config, const struct catalog *catalog, struct error *error)
 {
-    const struct catalog *catalog = host->catalog;
-    bool required = host->config->host.sandbox == CONFIG_SANDBOX_REQUIRED;
-    if (host->config->host.sandbox == CONFIG_SANDBOX_OFF) {
+    bool required = config->host.sandbox == CONFIG_SANDBOX_REQUIRED;
+    if (config->host.sandbox == CONFIG_SANDBOX_OFF) {
         log_write(LOG_LEVEL_WARNING, "sandbox", NULL, "switched off: plugins can do all that this user can");
         return 0;
     }
@@ -330,7 +348,7 @@ static int check_sandbox(const struct host *host, struct error *error)
 
 static void report(const struct host *host, int64_t began_ns)
 {
-    const struct catalog *catalog = host->catalog;
+    const struct catalog *catalog = host->generation->catalog;
     for (size_t i = 0; i < catalog->failure_count; i++)
         log_write(LOG_LEVEL_ERROR, "plugin", NULL, "%s", catalog->failures[i].error.message);
     if (!host->config->webhook.secret[0])
@@ -366,18 +384,21 @@ static void free_host(struct host *host)
     free(host->old_work_folder);
     free(host->address);
     free(host->public_url);
-    catalog_free(host->catalog);
-    config_free(host->config);
+    generation_release(host->generation);
+    if (host->first)
+        generation_release(host->first);
+    else
+        config_free(host->config);
 }
 
 int command_serve(int count, char **arguments)
 {
-    static const char usage[] = "usage: exportd serve [-c DIR]\n\n"
-                                "Starts the host: takes jobs at [http] listen and runs them in worker processes. "
-                                "SIGTERM ends it in good order.\n";
+    static const char usage[] =
+        "usage: exportd serve [-c DIR]\n\n"
+        "Starts the host: takes jobs at [http] listen and runs them in worker processes. "
+        "SIGTERM ends it in good order; SIGHUP has it read conf.d and the plugins' folder again.\n";
     struct command_options options;
     struct error error = {0};
-    struct config_problems problems = {0};
     struct host host = {0};
     int64_t began_ns = clock_monotonic_ns();
     int code = command_parse(count, arguments, "c", usage, &options);
@@ -392,9 +413,8 @@ int command_serve(int count, char **arguments)
     uv_loop_init(&host.loop);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    host.catalog = catalog_load(host.config, NULL, &problems, &error);
-    command_print_problems(&problems, true);
-    if (!host.catalog || check_sandbox(&host, &error) != 0 || start(&host, &error) != 0) {
+    host.conf_folder = options.conf_folder;
+    if (start(&host, &error) != 0) {
         command_print_error(&error);
         if (host.store)
             store_close(host.store);
@@ -403,16 +423,16 @@ int command_serve(int count, char **arguments)
             uv_run(&host.loop, UV_RUN_DEFAULT); /* lets the store's handle close */
             uv_loop_close(&host.loop);
         }
-        config_problems_clear(&problems);
         free_host(&host);
         return EXIT_WRONG_USE;
     }
-    config_problems_clear(&problems);
     uv_signal_init(&host.loop, &host.terminate);
     uv_signal_init(&host.loop, &host.interrupt);
-    host.terminate.data = host.interrupt.data = &host;
+    uv_signal_init(&host.loop, &host.hangup);
+    host.terminate.data = host.interrupt.data = host.hangup.data = &host;
     uv_signal_start(&host.terminate, on_stop, SIGTERM);
     uv_signal_start(&host.interrupt, on_stop, SIGINT);
+    uv_signal_start(&host.hangup, on_hangup, SIGHUP);
     notify_keep_alive(&host.loop, &host.watchdog);
     report(&host, began_ns);
     notify_ready();

@@ -252,6 +252,13 @@ struct config_problems {
 int config_load(const char *folder, struct config **out, struct config_problems *problems);
 void config_free(struct config *config);
 
+/*
+ * For a reload: gives config the values of those settings that running (the configuration that the host was started
+ * with) can't change while it runs, such as the store and the doors' addresses. Each that differs becomes a warning
+ * in problems, which says that it takes effect at the next start. Returns 0, or -1: out of memory.
+ */
+int config_carry(struct config *config, const struct config *running, struct config_problems *problems);
+
 void config_problems_add(struct config_problems *problems, bool warning, const char *place, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void config_problems_clear(struct config_problems *problems);
@@ -335,6 +342,9 @@ struct config_setting {
     int64_t minimum; /* bounds, both included, of integers, durations (milliseconds) and sizes (bytes) */
     int64_t maximum;
 };
+
+/* Whether a running host goes on with the value that it was started with, whatever a reload finds. */
+bool config_setting_needs_start(const struct config_setting *setting);
 
 /* The whole table; *count rows. Static storage. */
 const struct config_setting *config_settings(size_t *count);

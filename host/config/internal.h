@@ -38,6 +38,7 @@ bool config_kind_is_secret(enum config_kind kind);
 /* value.c: base is the struct that the setting's offset counts from. A refused value leaves the member as it was. */
 int config_value_set(const struct config_setting *setting, void *base, const char *text, struct config_why *why);
 int config_value_copy(const struct config_setting *setting, void *to, const void *from);
+bool config_value_equal(const struct config_setting *setting, const void *left, const void *right);
 void config_value_free(const struct config_setting *setting, void *base);
 
 /* parse.c */

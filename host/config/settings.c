@@ -296,3 +296,20 @@ bool config_kind_is_secret(enum config_kind kind)
     return kind == CONFIG_KIND_TOKEN || kind == CONFIG_KIND_SIGNING ||
            (kind >= CONFIG_KIND_SECRET && kind <= CONFIG_KIND_REDIS);
 }
+
+bool config_setting_needs_start(const struct config_setting *setting)
+{
+    static const char *const sections[] = {"store", "nats", "redis", "s3", "repros", "upstream"};
+    static const char *const keys[][2] = {{"host", "state"},
+                                          {"http", "listen"},
+                                          {"http", "public_url"},
+                                          {"http", "max_connections"},
+                                          {"http", "timeout"}};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (strcmp(setting->section, sections[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(setting->section, keys[i][0]) == 0 && strcmp(setting->key, keys[i][1]) == 0)
+            return true;
+    return false;
+}

@@ -298,6 +298,28 @@ int config_value_copy(const struct config_setting *setting, void *to, const void
     return 0;
 }
 
+static bool lists_are_equal(const struct config_list *left, const struct config_list *right)
+{
+    bool equal = left->count == right->count;
+    for (size_t i = 0; equal && i < left->count; i++)
+        equal = strcmp(left->items[i], right->items[i]) == 0;
+    return equal;
+}
+
+bool config_value_equal(const struct config_setting *setting, const void *left, const void *right)
+{
+    const void *one = member_const(setting, left), *other = member_const(setting, right);
+    if (is_list(setting->kind))
+        return lists_are_equal(one, other);
+    if (is_text(setting->kind))
+        return strcmp(*(char *const *)one, *(char *const *)other) == 0;
+    if (setting->kind == CONFIG_KIND_BOOLEAN)
+        return *(const bool *)one == *(const bool *)other;
+    if (setting->kind == CONFIG_KIND_CHOICE)
+        return memcmp(one, other, sizeof(unsigned)) == 0;
+    return *(const int64_t *)one == *(const int64_t *)other;
+}
+
 void config_value_free(const struct config_setting *setting, void *base)
 {
     void *target = member(setting, base);

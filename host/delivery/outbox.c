@@ -347,6 +347,11 @@ struct outbox *outbox_new(uv_loop_t *loop, const struct config *config, struct s
     return NULL;
 }
 
+void outbox_adopt(struct outbox *outbox, const struct config *config)
+{
+    outbox->config = config;
+}
+
 static void on_transfers_closed(void *client)
 {
     struct outbox *outbox = client;

@@ -21,6 +21,9 @@ struct outbox;
 
 struct outbox *outbox_new(uv_loop_t *loop, const struct config *config, struct store *store, struct error *error);
 
+/* From now on [webhook] is this configuration's. */
+void outbox_adopt(struct outbox *outbox, const struct config *config);
+
 /* Something may be due: look. */
 void outbox_kick(struct outbox *outbox);
 

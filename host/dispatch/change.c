@@ -53,8 +53,9 @@ static void stop_active(struct dispatch *dispatch, const struct job *job)
 static void finish_claimed(struct dispatch *dispatch, struct store_op *op)
 {
     struct route_state *route = dispatch_route_state(dispatch, op->cancel.job->route);
-    if (!route && dispatch->route_count > 0)
-        route = &dispatch->routes[0]; /* its plugin is gone; any lane can carry it to its end */
+    for (size_t i = 0; i < dispatch->route_count && !route; i++)
+        if (!dispatch->routes[i]->gone)
+            route = dispatch->routes[i]; /* its plugin is gone; any lane can carry it to its end */
     if (!route)
         return; /* no plugin at all: the next start finds it marked as cancelled */
     struct active *active = dispatch_activate(dispatch, op->cancel.job, route);
@@ -137,7 +138,7 @@ static void on_found(struct store_op *op, void *client)
         error_set(&error, "job_unknown", false, "there is no job of that id");
     if (!error_is_set(&error) && job && message_is_dead(job)) {
         struct error cause = {0};
-        revised = message_revive(change->dispatch->options.catalog, job, &cause);
+        revised = message_revive(change->dispatch->generation->catalog, job, &cause);
         if (!revised)
             error_set(&error, "dead_letter", false, "the request still can't become a job: %s", cause.message);
     }

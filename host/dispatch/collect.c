@@ -126,7 +126,7 @@ static void on_collected(uv_work_t *request, int status)
 void dispatch_collect(struct dispatch *dispatch, struct active *active, const struct worker_outcome *outcome)
 {
     struct collection *collection = memory_zeroed(1, sizeof *collection);
-    const struct config_jobs *jobs = &dispatch->options.config->jobs;
+    const struct config_jobs *jobs = &dispatch->generation->config->jobs;
     collection->request.data = collection;
     collection->workspace = memory_text(outcome->folder);
     collection->limits =

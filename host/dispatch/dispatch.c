@@ -16,8 +16,8 @@
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name)
 {
     for (size_t i = 0; i < dispatch->route_count; i++)
-        if (strcmp(dispatch->routes[i].route->name, route_name) == 0)
-            return &dispatch->routes[i];
+        if (strcmp(dispatch->routes[i]->name, route_name) == 0)
+            return dispatch->routes[i]->gone ? NULL : dispatch->routes[i];
     return NULL;
 }
 
@@ -39,11 +39,12 @@ struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, str
 {
     struct active *active = memory_zeroed(1, sizeof *active);
     active->job = job;
+    active->generation = generation_hold(route->lane->generation);
     active->route = route->route;
     active->lane = route->lane;
     active->lease = (uint64_t)job->lease;
     active->cancelled = job->cancel_requested;
-    if (active->route->steps && !active->lane->forwards)
+    if (active->route->steps && !active->lane->forwards && !route->gone)
         dispatch_pipeline_open(active);
     HASH_ADD(by_lease, dispatch->by_lease, lease, sizeof active->lease, active);
     HASH_ADD_KEYPTR(by_id, dispatch->by_id, job->id, strlen(job->id), active);
@@ -57,6 +58,7 @@ void dispatch_forget(struct active *active)
     HASH_DELETE(by_id, dispatch->by_id, active);
     dispatch_pipeline_free(active->pipeline);
     job_free(active->job);
+    generation_release(active->generation);
     free(active);
 }
 
@@ -92,7 +94,9 @@ void dispatch_unqueue(struct active *active)
 
 static int slots(const struct lane *lane)
 {
-    return lane->forwards ? (int)lane->plugin->settings->workers - lane->under_way : pool_slots(lane->pool);
+    if (lane->forwards)
+        return (int)lane->plugin->settings->workers - lane->under_way;
+    return pool_slots(lane->pool) - dispatch_retired_busy(lane);
 }
 
 static int window(const struct lane *lane)
@@ -108,7 +112,7 @@ static int window(const struct lane *lane)
 
 static bool is_open(const struct lane *lane)
 {
-    return lane->plugin->enabled && !lane->dispatch->draining;
+    return lane->plugin->enabled && !lane->retired && !lane->dispatch->draining;
 }
 
 static void start_in_worker(struct active *active)
@@ -148,7 +152,9 @@ static void start_in_worker(struct active *active)
 /* A repro that is named by its id is read on a thread of the loop's own, just before the job starts. */
 struct loading {
     uv_work_t request;
-    struct active *active;
+    struct active *active; /* holds the generation that config is of */
+    const struct config *config;
+    struct repros *repros;
     char *repro_id;
     struct error error;
 };
@@ -156,8 +162,7 @@ struct loading {
 static void load(uv_work_t *request)
 {
     struct loading *loading = request->data;
-    const struct dispatch_options *options = &loading->active->lane->dispatch->options;
-    request_load_repro(options->config, options->repros, loading->repro_id, loading->active->job, &loading->error);
+    request_load_repro(loading->config, loading->repros, loading->repro_id, loading->active->job, &loading->error);
 }
 
 static void on_loaded(uv_work_t *request, int status)
@@ -188,6 +193,8 @@ static bool load_repro_first(struct active *active)
         return false;
     struct loading *loading = memory_zeroed(1, sizeof *loading);
     loading->active = active;
+    loading->config = active->generation->config;
+    loading->repros = active->lane->dispatch->options.repros;
     loading->repro_id = repro_id;
     loading->request.data = loading;
     active->state = ACTIVE_LOADING;
@@ -201,7 +208,7 @@ static bool load_repro_first(struct active *active)
 
 static bool refuse_to_start(struct active *active)
 {
-    const struct config_jobs *jobs = &active->lane->dispatch->options.config->jobs;
+    const struct config_jobs *jobs = &active->lane->dispatch->generation->config->jobs;
     if (active->cancelled) {
         dispatch_finish_cancelled(active);
         return true;
@@ -215,11 +222,21 @@ static bool refuse_to_start(struct active *active)
     return true;
 }
 
+/* A claim on its way to the store. The lane that it was made for may be retired when it is back. */
+struct claiming {
+    struct route_state *route;
+    struct lane *lane;
+};
+
 static void on_claimed(struct store_op *op, void *client)
 {
-    struct route_state *route = client;
-    struct lane *lane = route->lane;
+    struct claiming *claiming = client;
+    struct route_state *route = claiming->route;
+    struct lane *lane = route->lane; /* today's */
     struct dispatch *dispatch = lane->dispatch;
+    claiming->lane->ops--;
+    route->ops--;
+    free(claiming);
     dispatch->pending_ops--;
     route->claiming = false;
     if (error_is_set(&op->error)) {
@@ -232,7 +249,7 @@ static void on_claimed(struct store_op *op, void *client)
         for (int i = 0; i < came; i++) {
             struct active *active = dispatch_activate(dispatch, op->claim.jobs[i], route);
             op->claim.jobs[i] = NULL;
-            if (!is_open(lane))
+            if (route->gone || !is_open(lane))
                 dispatch_release(active);
             else if (refuse_to_start(active))
                 continue;
@@ -250,7 +267,7 @@ static void on_claimed(struct store_op *op, void *client)
 static bool is_claiming(const struct lane *lane)
 {
     for (size_t i = 0; i < lane->dispatch->route_count; i++)
-        if (lane->dispatch->routes[i].lane == lane && lane->dispatch->routes[i].claiming)
+        if (lane->dispatch->routes[i]->lane == lane && lane->dispatch->routes[i]->claiming)
             return true;
     return false;
 }
@@ -258,7 +275,11 @@ static bool is_claiming(const struct lane *lane)
 static void claim(struct route_state *route, int count)
 {
     struct lane *lane = route->lane;
-    struct store_op *op = store_op_claim(route->route->name, count, on_claimed, route);
+    struct claiming *claiming = memory_zeroed(1, sizeof *claiming);
+    *claiming = (struct claiming){.route = route, .lane = lane};
+    lane->ops++;
+    route->ops++;
+    struct store_op *op = store_op_claim(route->name, count, on_claimed, claiming);
     op->claim.limit = (int)lane->plugin->settings->limit;
     op->claim.limit_routes = lane->routes;
     op->claim.limit_route_count = lane->route_count;
@@ -270,8 +291,8 @@ static void claim(struct route_state *route, int count)
 void dispatch_expect(struct lane *lane)
 {
     for (size_t i = 0; i < lane->dispatch->route_count; i++)
-        if (lane->dispatch->routes[i].lane == lane)
-            lane->dispatch->routes[i].backlog = true;
+        if (lane->dispatch->routes[i]->lane == lane)
+            lane->dispatch->routes[i]->backlog = true;
 }
 
 /* So many jobs are to be uploaded that no more should be started; those that are still being collected count too. */
@@ -288,8 +309,9 @@ static void refill(struct lane *lane)
     if (room <= 0 || room * 2 < window(lane) || !is_open(lane) || bucket_is_behind(dispatch))
         return;
     for (size_t i = 0; i < dispatch->route_count; i++) {
-        struct route_state *route = &dispatch->routes[i];
-        if (route->lane == lane && route->backlog && !route->claiming && !(limited && is_claiming(lane)))
+        struct route_state *route = dispatch->routes[i];
+        if (route->lane == lane && !route->gone && route->backlog && !route->claiming &&
+            !(limited && is_claiming(lane)))
             claim(route, room);
     }
 }
@@ -339,6 +361,7 @@ void dispatch_enter(struct active *active)
 struct submission {
     struct dispatch *dispatch;
     struct route_state *route;
+    struct lane *lane; /* that it was made for */
     bool leased;
     dispatch_submitted callback;
     void *client;
@@ -350,8 +373,10 @@ static void on_submitted(struct store_op *op, void *client)
     struct dispatch *dispatch = submission->dispatch;
     struct route_state *route = submission->route;
     dispatch->pending_ops--;
+    submission->lane->ops--;
+    route->ops--;
     if (submission->leased)
-        route->lane->submitting--;
+        submission->lane->submitting--;
     if (error_is_set(&op->error)) {
         dispatch->store_errors++;
         submission->callback(submission->client, op->submit.outcome, NULL, &op->error);
@@ -364,7 +389,7 @@ static void on_submitted(struct store_op *op, void *client)
             if (op->submit.claim) {
                 struct active *active = dispatch_activate(dispatch, op->submit.job, route);
                 op->submit.job = NULL;
-                if (is_open(route->lane))
+                if (!route->gone && is_open(route->lane))
                     queue(active);
                 else
                     dispatch_release(active);
@@ -389,6 +414,9 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     struct submission *submission = memory_zeroed(1, sizeof *submission);
     submission->dispatch = dispatch;
     submission->route = state;
+    submission->lane = lane;
+    lane->ops++;
+    state->ops++;
     submission->callback = callback;
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
@@ -493,7 +521,11 @@ static void on_pool_finished(void *client, const struct worker_outcome *outcome)
 
 static void on_pool_free_slot(void *client)
 {
-    dispatch_pump(client);
+    struct lane *lane = client;
+    if (lane->retired)
+        lane = dispatch_successor(lane);
+    if (lane)
+        dispatch_pump(lane);
 }
 
 static void on_pool_sandbox(void *client, json_t *sandbox)
@@ -502,7 +534,7 @@ static void on_pool_sandbox(void *client, json_t *sandbox)
     (void)sandbox; /* the probes have told already */
 }
 
-static const struct pool_events pool_events = {
+const struct pool_events dispatch_pool_events = {
     .log = on_pool_log,
     .progress = on_pool_progress,
     .finished = on_pool_finished,
@@ -514,7 +546,7 @@ static void on_watch(uv_timer_t *timer)
 {
     struct dispatch *dispatch = timer->data;
     for (size_t i = 0; i < dispatch->lane_count; i++) {
-        struct lane *lane = &dispatch->lanes[i];
+        struct lane *lane = dispatch->lanes[i];
         double rate = lane->recent_finishes * (1000.0 / WATCH_MS);
         lane->rate_per_s = rate > lane->rate_per_s ? rate : lane->rate_per_s * 0.7 + rate * 0.3;
         lane->recent_finishes = 0;
@@ -523,39 +555,15 @@ static void on_watch(uv_timer_t *timer)
         else if (lane->pool)
             pool_watch(lane->pool);
     }
+    dispatch_sweep(dispatch);
 }
 
 struct dispatch *dispatch_new(const struct dispatch_options *options)
 {
-    const struct catalog *catalog = options->catalog;
     struct dispatch *dispatch = memory_zeroed(1, sizeof *dispatch);
     dispatch->options = *options;
-    dispatch->lane_count = catalog->plugin_count + (catalog->upstream ? 1 : 0);
-    dispatch->lanes = memory_zeroed(dispatch->lane_count, sizeof *dispatch->lanes);
-    for (size_t i = 0; i < catalog->plugin_count; i++) {
-        struct lane *lane = &dispatch->lanes[i];
-        lane->dispatch = dispatch;
-        lane->plugin = catalog->plugins[i];
-        lane->spec = lane->plugin->spec;
-        lane->spec.work_folder = options->work_folder;
-        lane->pool = pool_new(options->loop, &lane->spec, lane->plugin->settings, &pool_events, lane);
-    }
-    if (catalog->upstream)
-        dispatch->lanes[catalog->plugin_count] =
-            (struct lane){.dispatch = dispatch, .plugin = catalog->upstream, .forwards = true};
-    dispatch->route_count = catalog->route_count;
-    dispatch->routes = memory_zeroed(dispatch->route_count, sizeof *dispatch->routes);
-    for (size_t i = 0; i < dispatch->route_count; i++) {
-        struct route_state *route = &dispatch->routes[i];
-        route->route = catalog->routes[i];
-        route->stats.route = route->route;
-        for (size_t j = 0; j < dispatch->lane_count; j++)
-            if (dispatch->lanes[j].plugin == (route->route->forward ? catalog->upstream : route->route->plugin))
-                route->lane = &dispatch->lanes[j];
-        struct lane *lane = route->lane;
-        lane->routes = memory_resized(lane->routes, (size_t)lane->route_count + 1, sizeof *lane->routes);
-        lane->routes[lane->route_count++] = route->route->name;
-    }
+    dispatch->generation = generation_hold(options->generation);
+    dispatch_make_lanes(dispatch);
     uv_timer_t *timers[] = {&dispatch->tick_timer, &dispatch->watch_timer, &dispatch->drain_timer};
     for (size_t i = 0; i < 3; i++) {
         uv_timer_init(options->loop, timers[i]);
@@ -575,9 +583,18 @@ void dispatch_free(struct dispatch *dispatch)
     HASH_ITER(by_lease, dispatch->by_lease, active, next)
     dispatch_forget(active);
     for (size_t i = 0; i < dispatch->lane_count; i++)
-        free(dispatch->lanes[i].routes);
+        dispatch_free_lane(dispatch->lanes[i]);
+    for (struct lane *lane = dispatch->retired, *after; lane; lane = after) {
+        after = lane->next;
+        dispatch_free_lane(lane);
+    }
+    for (size_t i = 0; i < dispatch->route_count; i++) {
+        free(dispatch->routes[i]->name);
+        free(dispatch->routes[i]);
+    }
     free(dispatch->lanes);
     free(dispatch->routes);
+    generation_release(dispatch->generation);
     free(dispatch);
 }
 
@@ -595,8 +612,8 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
         .route_count = dispatch->route_count,
     };
     for (size_t i = 0; i < dispatch->route_count; i++)
-        stats.routes[i] = dispatch->routes[i].stats;
-    const struct lane *last = dispatch->lane_count > 0 ? &dispatch->lanes[dispatch->lane_count - 1] : NULL;
+        stats.routes[i] = dispatch->routes[i]->stats;
+    const struct lane *last = dispatch->lane_count > 0 ? dispatch->lanes[dispatch->lane_count - 1] : NULL;
     if (last && last->forwards) {
         stats.has_upstream = true;
         stats.upstream = last->under_way;
@@ -606,10 +623,24 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
     return stats;
 }
 
+static void add_pool(struct pool_stats *sum, const struct lane *lane)
+{
+    struct pool_stats stats = lane->pool ? pool_stats(lane->pool) : (struct pool_stats){0};
+    sum->workers += stats.workers;
+    sum->busy += stats.busy;
+    sum->resident_bytes += stats.resident_bytes;
+    sum->started += stats.started + lane->started;
+    sum->crashed += stats.crashed + lane->crashed;
+}
+
 struct pool_stats dispatch_pool_stats(struct dispatch *dispatch, const struct plugin *plugin)
 {
+    struct pool_stats sum = {0};
     for (size_t i = 0; i < dispatch->lane_count; i++)
-        if (dispatch->lanes[i].plugin == plugin && dispatch->lanes[i].pool)
-            return pool_stats(dispatch->lanes[i].pool);
-    return (struct pool_stats){0};
+        if (strcmp(dispatch->lanes[i]->plugin->name, plugin->name) == 0)
+            add_pool(&sum, dispatch->lanes[i]);
+    for (const struct lane *lane = dispatch->retired; lane; lane = lane->next)
+        if (strcmp(lane->plugin->name, plugin->name) == 0)
+            add_pool(&sum, lane);
+    return sum;
 }

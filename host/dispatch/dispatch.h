@@ -11,7 +11,7 @@
 #include "artifact/uploader.h"
 #include "config/config.h"
 #include "job/job.h"
-#include "plugin/catalog.h"
+#include "plugin/generation.h"
 #include "store/repros.h"
 #include "store/store.h"
 #include "worker/pool.h"
@@ -22,8 +22,7 @@ struct dispatch;
 
 struct dispatch_options {
     uv_loop_t *loop;
-    const struct config *config;
-    const struct catalog *catalog;
+    struct generation *generation; /* the first one; held by the dispatcher */
     struct store *store;
     struct repros *repros;       /* or NULL */
     const char *artifact_folder; /* of all jobs */
@@ -48,6 +47,13 @@ struct dispatch_options {
 };
 
 struct dispatch *dispatch_new(const struct dispatch_options *options);
+
+/*
+ * From now on jobs start by another configuration and other plugins. What runs finishes in the workers it runs in;
+ * what waits in memory goes over, or back to the store where its route is gone. There it waits until a generation
+ * offers the route again. Holds generation.
+ */
+void dispatch_adopt(struct dispatch *dispatch, struct generation *generation);
 
 /* The answer to dispatch_submit(). job is borrowed; NULL where error is set. */
 typedef void (*dispatch_submitted)(void *client, enum store_submit_outcome outcome, const struct job *job,
@@ -111,7 +117,7 @@ bool dispatch_is_over(const struct dispatch *dispatch);
 void dispatch_free(struct dispatch *dispatch);
 
 struct dispatch_route_stats {
-    const struct route *route;
+    const char *name; /* of the route: borrowed from the dispatcher */
     uint64_t completed, failed, cancelled, retried, submitted;
     double seconds; /* in workers, of finished attempts */
 };
@@ -133,7 +139,7 @@ struct dispatch_stats {
 
 struct dispatch_stats dispatch_stats(struct dispatch *dispatch);
 
-/* Of one plugin's workers; zeroes where it has none. */
+/* Of one plugin's workers, by its name; those that end after a reload count too. */
 struct pool_stats dispatch_pool_stats(struct dispatch *dispatch, const struct plugin *plugin);
 
 #endif

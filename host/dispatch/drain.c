@@ -26,13 +26,13 @@ static void close_pools(struct dispatch *dispatch)
         return;
     dispatch->closing = true;
     uv_timer_stop(&dispatch->drain_timer);
-    dispatch->open_pools = dispatch->lane_count + 1; /* this one, until all are told */
-    for (size_t i = 0; i < dispatch->lane_count; i++) {
-        if (dispatch->lanes[i].forwards)
-            dispatch->open_pools--;
-        else
-            pool_close(dispatch->lanes[i].pool, on_pool_empty, &dispatch->lanes[i]);
-    }
+    dispatch->open_pools++; /* one more, until all are told */
+    for (size_t i = 0; i < dispatch->lane_count; i++)
+        if (dispatch->lanes[i]->pool)
+            pool_close(dispatch->lanes[i]->pool, on_pool_empty, dispatch->lanes[i]);
+    for (struct lane *lane = dispatch->retired; lane; lane = lane->next)
+        if (lane->pool)
+            pool_close(lane->pool, on_pool_empty, lane);
     dispatch->open_pools--;
     dispatch_check_drained(dispatch);
 }
@@ -79,8 +79,8 @@ void dispatch_drain(struct dispatch *dispatch, int64_t timeout_ms, void (*on_dra
     dispatch->drained_client = client;
     uv_timer_start(&dispatch->drain_timer, on_drain_timeout, timeout_ms > 0 ? (uint64_t)timeout_ms : 1, 0);
     for (size_t i = 0; i < dispatch->lane_count; i++) {
-        while (dispatch->lanes[i].first) {
-            struct active *active = dispatch->lanes[i].first;
+        while (dispatch->lanes[i]->first) {
+            struct active *active = dispatch->lanes[i]->first;
             dispatch_unqueue(active);
             dispatch_release(active);
         }

@@ -36,7 +36,7 @@ static struct store_delivery *make_deliveries(const struct active *active, const
 {
     const struct dispatch_options *options = &active->lane->dispatch->options;
     struct answer_end end = end_of(op, error);
-    struct store_delivery *first = answer_deliveries(active->job, &end, options->config);
+    struct store_delivery *first = answer_deliveries(active->job, &end, active->lane->dispatch->generation->config);
     for (struct store_delivery *delivery = first; delivery; delivery = delivery->next) {
         int64_t until_ms =
             delivery->channel == STORE_CHANNEL_NATS && options->reserve ? options->reserve(options->client) : 0;
@@ -189,7 +189,7 @@ static void on_finished(struct store_op *op, void *client)
 /* The backoff, or what the plugin asked for where that is longer. */
 static int64_t wait_before_retry_ms(const struct active *active)
 {
-    const struct config_jobs *jobs = &active->lane->dispatch->options.config->jobs;
+    const struct config_jobs *jobs = &active->lane->dispatch->generation->config->jobs;
     int64_t wait_ms = backoff_wait_ms(jobs->backoff_ms, jobs->backoff_max_ms, active->job->attempts);
     return wait_ms > active->retry_after_ms ? wait_ms : active->retry_after_ms;
 }

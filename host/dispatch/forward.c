@@ -31,15 +31,15 @@ static struct lane *local_lane(struct active *active)
     struct dispatch *dispatch = active->lane->dispatch;
     const struct plugin *plugin = active->route->plugin;
     for (size_t i = 0; i < dispatch->lane_count; i++)
-        if (dispatch->lanes[i].plugin == plugin && !dispatch->lanes[i].forwards && plugin->enabled)
-            return &dispatch->lanes[i];
+        if (dispatch->lanes[i]->plugin == plugin && !dispatch->lanes[i]->forwards && plugin->enabled)
+            return dispatch->lanes[i];
     return NULL;
 }
 
 static void fall_back(struct active *active, const char *why)
 {
-    struct lane *lane = local_lane(active);
-    const struct config_upstream *upstream = &active->lane->dispatch->options.config->upstream;
+    struct lane *lane = dispatch_renew(active) ? local_lane(active) : NULL;
+    const struct config_upstream *upstream = &active->lane->dispatch->generation->config->upstream;
     struct error error = {0};
     take_back(active);
     active->lane->refused++;
@@ -147,12 +147,12 @@ void dispatch_forward_start(struct active *active)
         return;
     }
     json_t *data = json_loadb(active->job->data, active->job->data_length, 0, NULL);
-    char *url = memory_format("%s%s", options->public_url, options->config->upstream.callback_path);
+    char *url = memory_format("%s%s", options->public_url, dispatch->generation->config->upstream.callback_path);
     json_t *body = json_pack("{s:s, s:s, s:s, s:o}", "jobId", active->job->id, "task", active->job->task,
                              "callbackUrl", url, "data", forward_data(active->route, data));
     struct handover *handover = memory_zeroed(1, sizeof *handover);
     *handover = (struct handover){.dispatch = dispatch, .lease = active->lease};
-    active->forward_until_ns = clock_monotonic_ns() + options->config->upstream.wait_ms * 1000000;
+    active->forward_until_ns = clock_monotonic_ns() + dispatch->generation->config->upstream.wait_ms * 1000000;
     dispatch->pending_ops++;
     upstream_post(options->upstream, body, on_answered, handover);
     json_decref(data);
@@ -187,7 +187,7 @@ void dispatch_forward_watch(struct lane *lane)
         struct error error = {0};
         error_set(&error, "upstream_silent", true,
                   "no callback came from the upstream within [upstream] wait, %.3g s",
-                  (double)dispatch->options.config->upstream.wait_ms / 1000);
+                  (double)dispatch->generation->config->upstream.wait_ms / 1000);
         take_back(active);
         dispatch_finish_error(active, &error);
     }

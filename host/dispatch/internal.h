@@ -1,7 +1,7 @@
 /*
  * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
  * pipeline.c: jobs of several steps; forward.c: those that another host does; collect.c: what they leave; change.c:
- * cancel and retry; tick.c: what falls due; drain.c: the end; listen.c: who hears of it.
+ * cancel and retry; adopt.c: another generation; tick.c: what falls due; drain.c: the end; listen.c: who hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H
@@ -18,6 +18,7 @@ enum active_state { ACTIVE_READY, ACTIVE_LOADING, ACTIVE_RUNNING, ACTIVE_FINISHI
 /* A job that is leased to this host. */
 struct active {
     struct job *job;
+    struct generation *generation; /* that its route is of */
     const struct route *route;
     struct lane *lane;             /* of a pipeline: where its current step runs */
     struct pipeline_run *pipeline; /* or NULL */
@@ -40,7 +41,11 @@ struct active {
 /* A plugin's workers and the jobs that wait for them in memory. */
 struct lane {
     struct dispatch *dispatch;
+    struct generation *generation; /* that the plugin is of */
     const struct plugin *plugin;
+    bool retired;              /* a later generation has another one: nothing new starts here */
+    int ops;                   /* claims and submits on their way to the store that speak of it */
+    uint64_t started, crashed; /* workers of its predecessors */
     struct worker_spec spec;
     struct pool *pool;      /* NULL where it forwards */
     bool forwards;          /* to the host of [upstream] */
@@ -53,22 +58,28 @@ struct lane {
     int route_count;
     int recent_finishes; /* since the last watch */
     double rate_per_s;
+    struct lane *next; /* among the retired */
 };
 
 /* A route's place in the store's queue. */
 struct route_state {
+    char *name;
     const struct route *route;
-    struct lane *lane;
-    bool backlog; /* jobs of it wait in the store */
+    struct lane *lane; /* NULL: gone, and nothing is on its way any more */
+    bool gone;         /* no plugin of this generation offers it */
+    int ops;           /* claims and submits of it on their way to the store */
+    bool backlog;      /* jobs of it wait in the store */
     bool claiming;
     struct dispatch_route_stats stats;
 };
 
 struct dispatch {
     struct dispatch_options options;
-    struct lane *lanes;
+    struct generation *generation;
+    struct lane **lanes; /* of this generation */
     size_t lane_count;
-    struct route_state *routes;
+    struct lane *retired;        /* of those before, while something runs in them */
+    struct route_state **routes; /* all that there ever were */
     size_t route_count;
     struct active *by_lease;
     struct active *by_id;
@@ -89,6 +100,7 @@ struct dispatch {
     uint64_t stale, store_errors, pruned, dead_letters;
 };
 
+/* NULL where no plugin of this generation offers it. */
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name);
 struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, struct route_state *route);
 struct active *dispatch_find_lease(struct dispatch *dispatch, uint64_t lease);
@@ -104,6 +116,16 @@ void dispatch_check_drained(struct dispatch *dispatch);
 
 /* Jobs of any of the lane's routes may wait in the store. */
 void dispatch_expect(struct lane *lane);
+
+/* adopt.c */
+/* Has the job go by today's generation. False: its route is gone, and it stays as it is. */
+bool dispatch_renew(struct active *active);
+void dispatch_sweep(struct dispatch *dispatch);     /* lanes that nothing runs in any more go */
+int dispatch_retired_busy(const struct lane *lane); /* workers of its predecessors that still have a job */
+struct lane *dispatch_successor(struct lane *lane); /* of a retired one; NULL: its plugin is gone */
+void dispatch_make_lanes(struct dispatch *dispatch);
+void dispatch_free_lane(struct lane *lane);
+extern const struct pool_events dispatch_pool_events; /* dispatch.c; the client is the lane */
 
 /* finish.c */
 void dispatch_deliver(struct dispatch *dispatch,

@@ -128,9 +128,9 @@ static void write_state(const struct active *active)
 static struct lane *lane_of(struct dispatch *dispatch, const struct route *step)
 {
     for (size_t i = 0; i < dispatch->lane_count; i++)
-        if (dispatch->lanes[i].plugin == step->plugin)
-            return &dispatch->lanes[i];
-    return NULL; /* never: the catalog knows no step without its plugin */
+        if (dispatch->lanes[i]->plugin == step->plugin)
+            return dispatch->lanes[i];
+    return NULL; /* never: only jobs of this generation ask, and its catalog knows no step without its plugin */
 }
 
 void dispatch_pipeline_open(struct active *active)
@@ -237,6 +237,10 @@ int dispatch_pipeline_advance(struct active *active, const struct worker_outcome
         return error_set(error, "workspace_failed", true, "its workspace could not be kept for the next step");
     }
     write_state(active);
+    if (active->generation != active->lane->dispatch->generation) {
+        dispatch_release(active); /* to go on with today's plugins */
+        return 1;
+    }
     active->lane = lane_of(active->lane->dispatch, active->route->steps[run->step]);
     dispatch_enter(active);
     return 1;
@@ -247,7 +251,7 @@ bool dispatch_pipeline_must_wait(const struct active *active)
     const struct pipeline_run *run = active->pipeline;
     for (size_t i = 1; run && run->step == 0 && i < active->route->step_count; i++) {
         const struct lane *lane = lane_of(active->lane->dispatch, active->route->steps[i]);
-        if (lane != active->lane && lane->queued >= WAITING_MAX)
+        if (lane && lane != active->lane && lane->queued >= WAITING_MAX)
             return true;
     }
     return false;

@@ -123,7 +123,7 @@ static void on_ticked(struct store_op *op, void *client)
                 route->backlog = true;
         }
         for (size_t i = 0; i < dispatch->lane_count && !dispatch->draining; i++)
-            dispatch_pump(&dispatch->lanes[i]);
+            dispatch_pump(dispatch->lanes[i]);
         if (op->tick.next_due_ms > 0 && op->tick.next_due_ms < now_ms + TICK_MS)
             dispatch_wake_at(dispatch, op->tick.next_due_ms);
         for (int channel = 0; channel < STORE_CHANNEL_COUNT; channel++)
@@ -143,7 +143,7 @@ static void on_tick(uv_timer_t *timer)
     uv_timer_start(timer, on_tick, TICK_MS, 0);
     if (dispatch->ticking) /* also while the host drains: what still runs must keep its lease */
         return;
-    const struct config_jobs *jobs = &dispatch->options.config->jobs;
+    const struct config_jobs *jobs = &dispatch->generation->config->jobs;
     struct store_op *op = store_op_new(STORE_TICK, on_ticked, dispatch);
     op->tick.now_ms = clock_now_ms();
     op->tick.prune_completed_before_ms = jobs->retention_ms > 0 ? op->tick.now_ms - jobs->retention_ms : 0;
@@ -152,7 +152,7 @@ static void on_tick(uv_timer_t *timer)
     struct active *active, *next;
     HASH_ITER(by_lease, dispatch->by_lease, active, next)
     op->tick.held[op->tick.held_count++] = (int64_t)active->lease;
-    if (dispatch->options.config->store.url[0] && !dispatch->closing)
+    if (dispatch->generation->config->store.url[0] && !dispatch->closing)
         dispatch_ask_for_listeners(dispatch);
     dispatch->ticking = true;
     dispatch->pending_ops++;

@@ -63,6 +63,8 @@ void reply_json(struct http_request *request, unsigned status, json_t *value); /
 void reply_text(struct http_request *request, unsigned status, const char *media_type, const char *text);
 void reply_problem(struct http_request *request, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* problem: an object with "code" and "detail", which is taken and filled up. */
+void reply_problem_json(struct http_request *request, unsigned status, json_t *problem);
 void reply_error(struct http_request *request, const struct error *error); /* the status follows from the code */
 void reply_response(struct http_request *request, unsigned status,
                     struct MHD_Response *response);                                   /* takes response */
@@ -92,6 +94,7 @@ void handle_delivery_retry(struct http_request *request);
 void handle_upstream(struct http_request *request);
 void upstream_check_headers(struct http_request *request); /* refuses what can't be a callback, before its body */
 void handle_plugins(struct http_request *request);
+void handle_reload(struct http_request *request);
 void handle_health(struct http_request *request);
 void handle_ready(struct http_request *request);
 void handle_metrics(struct http_request *request);

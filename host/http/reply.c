@@ -89,6 +89,14 @@ void reply_problem(struct http_request *request, unsigned status, const char *co
                        (int)status, "code", code, "detail", text));
 }
 
+void reply_problem_json(struct http_request *request, unsigned status, json_t *problem)
+{
+    json_object_set_new(problem, "type", json_string("about:blank"));
+    json_object_set_new(problem, "title", json_string(title_of(status)));
+    json_object_set_new(problem, "status", json_integer(status));
+    reply_as(request, status, "application/problem+json", problem);
+}
+
 void reply_error(struct http_request *request, const struct error *error)
 {
     unsigned status = error->retryable ? 503 : 500;

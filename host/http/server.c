@@ -36,6 +36,7 @@ static const struct http_route routes[] = {
     {"GET", "deliveries", handle_deliveries, false},
     {"POST", "deliveries/*/retry", handle_delivery_retry, false},
     {"GET", "plugins", handle_plugins, false},
+    {"POST", "reload", handle_reload, false},
     {"GET", "healthz", handle_health, true},
     {"GET", "readyz", handle_ready, true},
     {"GET", "metrics", handle_metrics, false},
@@ -181,7 +182,7 @@ static void find_handler(struct http_request *request)
         reply_problem(
             request, 404, "path_unknown",
             "there is nothing here; the paths are /process, /jobs, /jobs/ID, /jobs/ID/retry, /jobs/ID/events, "
-            "/artifacts/JOB/NAME, /deliveries, /plugins, /healthz, /readyz and /metrics");
+            "/artifacts/JOB/NAME, /deliveries, /plugins, /reload, /healthz, /readyz and /metrics");
     }
 }
 
@@ -493,6 +494,12 @@ struct http_server *http_server_new(const struct http_context *context, int sock
     uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     uv_prepare_start(&server->prepare, on_prepare);
     return server;
+}
+
+void http_server_adopt(struct http_server *server, const struct config *config, const struct catalog *catalog)
+{
+    server->context.config = config;
+    server->context.catalog = catalog;
 }
 
 void http_server_drain(struct http_server *server)

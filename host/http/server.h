@@ -18,6 +18,9 @@
 
 struct http_server;
 
+/* How a reload ended: status 200, or that of the problem; answer is new, {"reloaded": true or false, ...}. */
+typedef void (*http_reloaded)(void *client, unsigned status, json_t *answer);
+
 /* What the handlers speak to. All borrowed. */
 struct http_context {
     uv_loop_t *loop;
@@ -31,6 +34,8 @@ struct http_context {
     const char *artifact_folder;
     const struct uploader *uploader; /* or NULL: artifacts stay in their folder */
     int64_t started_ns;
+    void (*reload)(void *host, http_reloaded done, void *client); /* done comes once, at once or later */
+    void *host;                                                   /* for reload */
 };
 
 /* A socket that listens at "address:port" or "[v6]:port", and where it really is ("127.0.0.1:41234" for port 0; new
@@ -39,6 +44,9 @@ int http_listen(const char *address, char **actual, struct error *error);
 
 /* Starts to answer on a listening socket, which it takes over. */
 struct http_server *http_server_new(const struct http_context *context, int socket, struct error *error);
+
+/* From now on requests are read by these; both as in the context. */
+void http_server_adopt(struct http_server *server, const struct config *config, const struct catalog *catalog);
 
 /* Takes no more connections and answers 503 to new jobs; those under way are finished. */
 void http_server_drain(struct http_server *server);

@@ -170,24 +170,24 @@ static void write_jobs(FILE *out, const struct dispatch_stats *stats)
     head(out, "exportd_jobs_finished_total", "counter", "Jobs that ended, by route and state.");
     for (size_t i = 0; i < stats->route_count; i++) {
         const struct dispatch_route_stats *route = &stats->routes[i];
-        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"completed\"} %" PRIu64 "\n",
-                route->route->name, route->completed);
-        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"failed\"} %" PRIu64 "\n", route->route->name,
+        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"completed\"} %" PRIu64 "\n", route->name,
+                route->completed);
+        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"failed\"} %" PRIu64 "\n", route->name,
                 route->failed);
-        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"cancelled\"} %" PRIu64 "\n",
-                route->route->name, route->cancelled);
+        fprintf(out, "exportd_jobs_finished_total{route=\"%s\",state=\"cancelled\"} %" PRIu64 "\n", route->name,
+                route->cancelled);
     }
     head(out, "exportd_jobs_submitted_total", "counter", "Jobs that were accepted, by route.");
     for (size_t i = 0; i < stats->route_count; i++)
-        fprintf(out, "exportd_jobs_submitted_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].route->name,
+        fprintf(out, "exportd_jobs_submitted_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].name,
                 stats->routes[i].submitted);
     head(out, "exportd_job_retries_total", "counter", "Attempts that failed and are tried again, by route.");
     for (size_t i = 0; i < stats->route_count; i++)
-        fprintf(out, "exportd_job_retries_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].route->name,
+        fprintf(out, "exportd_job_retries_total{route=\"%s\"} %" PRIu64 "\n", stats->routes[i].name,
                 stats->routes[i].retried);
     head(out, "exportd_worker_seconds_total", "counter", "Time that attempts spent in workers, by route.");
     for (size_t i = 0; i < stats->route_count; i++)
-        fprintf(out, "exportd_worker_seconds_total{route=\"%s\"} %.6f\n", stats->routes[i].route->name,
+        fprintf(out, "exportd_worker_seconds_total{route=\"%s\"} %.6f\n", stats->routes[i].name,
                 stats->routes[i].seconds);
     single(out, "exportd_jobs_waiting", "gauge", "Jobs that wait in the store, scheduled ones included.",
            (double)stats->waiting);

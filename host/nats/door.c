@@ -221,6 +221,12 @@ struct nats_door *nats_door_new(const struct nats_door_options *options)
     return door;
 }
 
+void nats_door_adopt(struct nats_door *door, const struct config *config, const struct catalog *catalog)
+{
+    door->options.config = config;
+    door->options.catalog = catalog;
+}
+
 void nats_door_drain(struct nats_door *door)
 {
     requests_drain(door);

@@ -37,6 +37,9 @@ int nats_check_settings(const struct config *config, struct error *error);
 /* Starts to connect. Never NULL. */
 struct nats_door *nats_door_new(const struct nats_door_options *options);
 
+/* From now on requests are read by these. [nats] itself stays what the door was made with. */
+void nats_door_adopt(struct nats_door *door, const struct config *config, const struct catalog *catalog);
+
 /* Takes no more requests; what isn't on disk yet is handed back to the server. Answers go on. */
 void nats_door_drain(struct nats_door *door);
 

@@ -8,8 +8,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define PLUGINS_MAX 1000
@@ -20,6 +24,7 @@ struct scan;
 struct probe {
     struct scan *scan;
     char *path;
+    char *copy; /* or NULL */
     struct worker_spec spec;
     struct worker_process *worker;
     json_t *manifest;
@@ -109,11 +114,14 @@ static void start_probes(struct scan *scan)
 {
     while (scan->next < scan->count && scan->running < PROBES_AT_ONCE) {
         struct probe *probe = &scan->probes[scan->next++];
+        if (error_is_set(&probe->error))
+            continue; /* there is no copy of it */
         char *name = strrchr(probe->path, '/');
         probe->spec = (struct worker_spec){
             .name = name ? name + 1 : probe->path,
             .program = scan->catalog->worker_program,
-            .plugin_path = probe->path,
+            .plugin_path = probe->copy ? probe->copy : probe->path,
+            .checked_path = probe->copy ? probe->path : NULL,
             .probe = true,
             .sandbox = scan->catalog->config->host.sandbox != CONFIG_SANDBOX_OFF,
             .memory_bytes = (int64_t)1 << 30,
@@ -165,6 +173,31 @@ static int list_files(const char *folder, char ***paths, size_t *count, struct e
     return 0;
 }
 
+/* The copy's path, new; where it can't be made, error says why. NULL: what is no regular file isn't copied. */
+static char *copy_file(const char *path, const char *folder, struct error *error)
+{
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode))
+        return NULL;
+    char *copy = memory_format("%s%s", folder, strrchr(path, '/'));
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    int to = from >= 0 ? open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500) : -1;
+    ssize_t count = 0;
+    if (from < 0)
+        error_set(error, "plugin_missing", false, "%s: %s", path, strerror(errno));
+    else if (to < 0)
+        error_set(error, "plugin_missing", true, "%s can't be made: %s", copy, strerror(errno));
+    while (to >= 0 && (count = sendfile(to, from, NULL, 1u << 30)) > 0)
+        continue;
+    if (count < 0)
+        error_set(error, "plugin_missing", true, "%s can't be copied to %s: %s", path, copy, strerror(errno));
+    if (from >= 0)
+        close(from);
+    if (to >= 0 && close(to) != 0 && count == 0)
+        error_set(error, "plugin_missing", true, "%s can't be written: %s", copy, strerror(errno));
+    return copy;
+}
+
 static void put_aside(struct catalog *catalog, const char *path, const struct error *error)
 {
     catalog->failures = memory_resized(catalog->failures, catalog->failure_count + 1, sizeof *catalog->failures);
@@ -182,15 +215,54 @@ static void note_sandbox(struct catalog *catalog, const json_t *sandbox)
     catalog->seccomp = json_is_true(json_object_get(sandbox, "seccomp"));
 }
 
-static void take_probe(struct catalog *catalog, struct probe *probe, struct config_problems *problems)
+/* Nobody knows the copy's name. */
+static void name_original(struct error *error, const struct probe *probe)
+{
+    char *at = probe->copy ? strstr(error->message, probe->copy) : NULL;
+    if (at) {
+        char *text = memory_format("%.*s%s%s", (int)(at - error->message), error->message, probe->path,
+                                   at + strlen(probe->copy));
+        snprintf(error->message, sizeof error->message, "%s", text);
+        free(text);
+    }
+    if (!strstr(error->message, probe->path))
+        error_prefix(error, "%s: ", probe->path);
+}
+
+/* The plugin that this file held before. Returns whether it goes on. */
+static bool keep_previous(struct catalog *catalog, const struct catalog *previous, const struct probe *probe,
+                          struct config_problems *problems)
+{
+    struct error error = {0};
+    const struct plugin *before = NULL;
+    for (size_t i = 0; previous && i < previous->plugin_count; i++)
+        if (strcmp(previous->plugins[i]->path, probe->path) == 0)
+            before = previous->plugins[i];
+    if (!before || !before->copy || !probe->copy)
+        return false;
+    unlink(probe->copy);
+    if (link(before->copy, probe->copy) != 0)
+        return false;
+    json_t *manifest = json_deep_copy(before->manifest); /* counts of references aren't atomic */
+    bool kept = manifest_add(catalog, probe->path, probe->copy, manifest, problems, &error) == 0;
+    json_decref(manifest);
+    return kept;
+}
+
+static void take_probe(struct catalog *catalog, const struct catalog *previous, struct probe *probe,
+                       struct config_problems *problems)
 {
     note_sandbox(catalog, probe->sandbox);
     struct error error = probe->error;
     if (!error_is_set(&error))
-        manifest_add(catalog, probe->path, probe->manifest, problems, &error);
+        manifest_add(catalog, probe->path, probe->copy, probe->manifest, problems, &error);
     if (error_is_set(&error)) {
-        if (!strstr(error.message, probe->path))
-            error_prefix(&error, "%s: ", probe->path);
+        name_original(&error, probe);
+        if (keep_previous(catalog, previous, probe, problems)) {
+            char *text = memory_format("%s; the build from before is kept", error.message);
+            snprintf(error.message, sizeof error.message, "%s", text);
+            free(text);
+        }
         put_aside(catalog, probe->path, &error);
     }
 }
@@ -216,48 +288,90 @@ char *catalog_worker_program(void)
     return memory_text(EXPORTD_WORKER_PATH);
 }
 
-struct catalog *catalog_load(const struct config *config, const char *only_file, struct config_problems *problems,
-                             struct error *error)
+/* Probes the files at paths, which it takes. */
+static void scan_files(struct catalog *catalog, char **paths, size_t count, const char *copies,
+                       const struct catalog *previous, struct config_problems *problems)
 {
-    struct catalog *catalog = memory_zeroed(1, sizeof *catalog);
-    catalog->config = config;
-    catalog->worker_program = catalog_worker_program();
-    char **paths = NULL;
-    size_t count = 0;
-    if (access(catalog->worker_program, X_OK) != 0)
-        error_set(error, "worker_missing", false, "%s: %s; install it beside exportd", catalog->worker_program,
-                  strerror(errno));
-    else if (only_file) {
-        paths = memory_resized(NULL, 1, sizeof *paths);
-        char *resolved = realpath(only_file, NULL);
-        paths[count++] = resolved ? resolved : memory_text(only_file);
-    } else {
-        list_files(config->host.plugins, &paths, &count, error);
-    }
-    if (error_is_set(error)) {
-        catalog_free(catalog);
-        return NULL;
-    }
     struct scan scan = {.catalog = catalog, .count = count, .probes = memory_zeroed(count, sizeof *scan.probes)};
-    for (size_t i = 0; i < count; i++)
-        scan.probes[i] = (struct probe){.scan = &scan, .path = paths[i]};
+    for (size_t i = 0; i < count; i++) {
+        struct probe *probe = &scan.probes[i];
+        *probe = (struct probe){.scan = &scan, .path = paths[i]};
+        if (copies)
+            probe->copy = copy_file(paths[i], copies, &probe->error);
+    }
     run_probes(&scan);
     for (size_t i = 0; i < count; i++) {
-        take_probe(catalog, &scan.probes[i], problems);
+        take_probe(catalog, previous, &scan.probes[i], problems);
         json_decref(scan.probes[i].manifest);
         json_decref(scan.probes[i].sandbox);
+        free(scan.probes[i].copy);
         free(paths[i]);
     }
     free(scan.probes);
     free(paths);
-    if (!only_file) {
-        pipeline_add_routes(catalog, problems);
-        pipeline_imply(catalog);
-        forward_add_routes(catalog);
-    }
+}
+
+static struct catalog *new_catalog(const struct config *config, struct error *error)
+{
+    struct catalog *catalog = memory_zeroed(1, sizeof *catalog);
+    catalog->config = config;
+    catalog->worker_program = catalog_worker_program();
+    if (access(catalog->worker_program, X_OK) == 0)
+        return catalog;
+    error_set(error, "worker_missing", false, "%s: %s; install it beside exportd", catalog->worker_program,
+              strerror(errno));
+    catalog_free(catalog);
+    return NULL;
+}
+
+static void sort_routes(struct catalog *catalog)
+{
     if (catalog->route_count > 1)
         qsort(catalog->routes, catalog->route_count, sizeof *catalog->routes, by_route_name);
+}
+
+static struct catalog *load_folder(const struct config *config, const char *copies, const struct catalog *previous,
+                                   struct config_problems *problems, struct error *error)
+{
+    char **paths = NULL;
+    size_t count = 0;
+    struct catalog *catalog = new_catalog(config, error);
+    if (!catalog)
+        return NULL;
+    if (list_files(config->host.plugins, &paths, &count, error) != 0) {
+        catalog_free(catalog);
+        return NULL;
+    }
+    scan_files(catalog, paths, count, copies, previous, problems);
+    pipeline_add_routes(catalog, problems);
+    pipeline_imply(catalog);
+    forward_add_routes(catalog);
+    sort_routes(catalog);
     return catalog;
+}
+
+struct catalog *catalog_load(const struct config *config, const char *only_file, struct config_problems *problems,
+                             struct error *error)
+{
+    if (!only_file)
+        return load_folder(config, NULL, NULL, problems, error);
+    struct catalog *catalog = new_catalog(config, error);
+    if (!catalog)
+        return NULL;
+    char **paths = memory_resized(NULL, 1, sizeof *paths);
+    char *resolved = realpath(only_file, NULL);
+    paths[0] = resolved ? resolved : memory_text(only_file);
+    scan_files(catalog, paths, 1, NULL, NULL, problems);
+    sort_routes(catalog);
+    return catalog;
+}
+
+struct catalog *catalog_load_copies(const struct config *config, const char *folder, const struct catalog *previous,
+                                    struct config_problems *problems, struct error *error)
+{
+    struct statvfs status;
+    bool can_run = statvfs(folder, &status) != 0 || !(status.f_flag & ST_NOEXEC);
+    return load_folder(config, can_run ? folder : NULL, previous, problems, error);
 }
 
 void catalog_free(struct catalog *catalog)

@@ -19,6 +19,7 @@
 struct plugin {
     char *name;
     char *path;
+    char *copy; /* what its workers load instead; NULL: the file itself */
     json_t *manifest;
     const struct config_worker *settings; /* of its section in conf.d, or [worker] */
     struct worker_spec spec;              /* for its workers; work_folder is set by whoever starts them */
@@ -74,6 +75,17 @@ struct catalog {
  */
 struct catalog *catalog_load(const struct config *config, const char *only_file, struct config_problems *problems,
                              struct error *error);
+
+/*
+ * The same for a host that goes on while files are exchanged below it: each file is copied to folder first (which
+ * exists, is empty and belongs to the catalog's owner), probed there, and loaded from there by workers, so that what
+ * was probed is what runs. Where folder lies on a file system that nothing may be mapped from as code (noexec), the
+ * files themselves are used. previous (or NULL): where a file that it knows can't be used now, the plugin from before
+ * goes on from its copy, and the failure says so. previous is only read, and nothing of it is kept. Any thread.
+ */
+struct catalog *catalog_load_copies(const struct config *config, const char *folder, const struct catalog *previous,
+                                    struct config_problems *problems, struct error *error);
+
 void catalog_free(struct catalog *catalog);
 
 /* The route for a task type and its data (whose option selects, conf.d's default where it has none), or for a name as

@@ -50,6 +50,7 @@ void manifest_free_plugin(struct plugin *plugin)
     json_decref(plugin->manifest);
     free(plugin->name);
     free(plugin->path);
+    free(plugin->copy);
     free(plugin->cache_folder);
     free(plugin);
 }
@@ -213,7 +214,7 @@ static void make_spec(const struct catalog *catalog, struct plugin *plugin)
     struct worker_spec *spec = &plugin->spec;
     spec->name = plugin->name;
     spec->program = catalog->worker_program;
-    spec->plugin_path = plugin->path;
+    spec->plugin_path = plugin->copy ? plugin->copy : plugin->path;
     spec->options = plugin->option_values;
     spec->sandbox = catalog->config->host.sandbox != CONFIG_SANDBOX_OFF;
     spec->network = settings->network;
@@ -247,8 +248,8 @@ static int add_routes(struct catalog *catalog, struct plugin *plugin, struct err
     return 0;
 }
 
-int manifest_add(struct catalog *catalog, const char *path, json_t *manifest, struct config_problems *problems,
-                 struct error *error)
+int manifest_add(struct catalog *catalog, const char *path, const char *copy, json_t *manifest,
+                 struct config_problems *problems, struct error *error)
 {
     const char *name = text_of(manifest, "name");
     if (!is_name(name))
@@ -261,6 +262,7 @@ int manifest_add(struct catalog *catalog, const char *path, json_t *manifest, st
     struct plugin *plugin = memory_zeroed(1, sizeof *plugin);
     plugin->name = memory_text(name);
     plugin->path = memory_text(path);
+    plugin->copy = copy ? memory_text(copy) : NULL;
     plugin->manifest = json_incref(manifest);
     if (add_routes(catalog, plugin, error) != 0) {
         manifest_free_plugin(plugin);

@@ -15,14 +15,14 @@
 struct measurement {
     uv_work_t request;
     struct worker_process *worker;
-    int64_t began_ns, bytes;
+    int64_t began_ns, bytes, most;
 };
 
 static void measure(uv_work_t *request)
 {
     struct measurement *measurement = request->data;
     const struct worker_process *worker = measurement->worker;
-    measurement->bytes = tree_measure(worker->folder, worker->spec->file_bytes);
+    measurement->bytes = tree_measure(worker->folder, measurement->most);
 }
 
 static void on_measured(uv_work_t *request, int status)
@@ -33,7 +33,7 @@ static void on_measured(uv_work_t *request, int status)
     int64_t wait_ns = (now_ns - measurement->began_ns) * MEASURE_SHARE;
     worker->measuring = false;
     worker->measure_ns = now_ns + (wait_ns > MEASURE_EVERY_NS ? wait_ns : MEASURE_EVERY_NS);
-    if (status == 0 && measurement->bytes > worker->spec->file_bytes && !worker->exited &&
+    if (status == 0 && measurement->bytes > measurement->most && !worker->exited &&
         (worker->state == STARTING || worker->state == READY)) {
         char message[200];
         snprintf(
@@ -53,6 +53,8 @@ void worker_watch_folder(struct worker_process *worker, int64_t now_ns)
     struct measurement *measurement = memory_zeroed(1, sizeof *measurement);
     measurement->worker = worker;
     measurement->began_ns = now_ns;
+    measurement->most =
+        worker->spec->file_bytes; /* the worker may be gone, and its spec, when the thread has ended */
     measurement->request.data = measurement;
     if (uv_queue_work(worker->process.loop, &measurement->request, measure, on_measured) != 0) {
         free(measurement);

@@ -32,7 +32,7 @@ struct worker_process {
 
     uint64_t lease; /* of the current job; 0: idle */
     char job_folder[64];
-    bool moved_in; /* that folder was there before the job */
+    bool moved_in;             /* that folder was there before the job */
     struct held_outcome *held; /* of a job that is over, until all that it started is gone; or NULL */
     int jobs;
     int64_t started_ns, deadline_ns, kill_ns, bury_ns, idle_since_ns;

@@ -14,7 +14,7 @@ struct pool {
     void *client;
     struct worker_process **workers;
     int count;
-    bool closing;
+    bool closing, retired;
     void (*on_empty)(void *client);
     void *on_empty_client;
     uint64_t started, crashed;
@@ -52,7 +52,7 @@ static void on_finished(void *client, struct worker_process *worker, const struc
     struct pool *pool = client;
     if (outcome->crashed)
         pool->crashed++;
-    if (worker_process_jobs(worker) >= pool->settings->recycle && worker_process_is_usable(worker))
+    if ((pool->retired || worker_process_jobs(worker) >= pool->settings->recycle) && worker_process_is_usable(worker))
         worker_process_stop(worker, false);
     pool->events->finished(pool->client, outcome);
     if (!pool->closing)
@@ -152,7 +152,7 @@ static struct worker_process *idle_worker(const struct pool *pool)
 
 int pool_slots(const struct pool *pool)
 {
-    if (pool->closing)
+    if (pool->closing || pool->retired)
         return 0;
     int slots = (int)pool->settings->workers - pool->count;
     for (int i = 0; i < pool->count; i++)
@@ -195,6 +195,14 @@ void pool_watch(struct pool *pool)
             now_ns - worker_process_idle_since_ns(worker) > pool->settings->idle_ms * 1000000)
             worker_process_stop(worker, false);
     }
+}
+
+void pool_retire(struct pool *pool)
+{
+    pool->retired = true;
+    for (int i = 0; i < pool->count; i++)
+        if (worker_process_is_usable(pool->workers[i]))
+            worker_process_stop(pool->workers[i], false);
 }
 
 void pool_close(struct pool *pool, void (*on_empty)(void *client), void *client)

@@ -49,6 +49,9 @@ bool pool_interrupt(struct pool *pool, uint64_t lease, const char *code, bool re
 /* Some times a second: limits, idle workers. */
 void pool_watch(struct pool *pool);
 
+/* Takes no more jobs: idle workers end now, the others after their job. */
+void pool_retire(struct pool *pool);
+
 /* Ends all workers; busy ones are killed, their jobs finish as crashed. Then on_empty(client), and the pool is freed.
  */
 void pool_close(struct pool *pool, void (*on_empty)(void *client), void *client);

@@ -275,10 +275,11 @@ static void send_configuration(struct worker_process *worker)
 {
     const struct worker_spec *spec = worker->spec;
     json_t *configuration = json_pack(
-        "{s:b, s:s, s:O?, s:O?, s:O?, s:s?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe, "plugin",
-        spec->plugin_path, "options", spec->options, "secrets", spec->secrets, "read", spec->read, "workspace",
-        worker->folder, "cache", spec->cache_folder, "network", (int)spec->network, "exec", (int)spec->exec, "memory",
-        (json_int_t)spec->memory_bytes, "file", (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
+        "{s:b, s:s, s:s?, s:O?, s:O?, s:O?, s:s?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe,
+        "plugin", spec->plugin_path, "checked", spec->checked_path, "options", spec->options, "secrets",
+        spec->secrets, "read", spec->read, "workspace", worker->folder, "cache", spec->cache_folder, "network",
+        (int)spec->network, "exec", (int)spec->exec, "memory", (json_int_t)spec->memory_bytes, "file",
+        (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
     char *text = json_dumps(configuration, JSON_COMPACT);
     uv_buf_t part = uv_buf_init(text, (unsigned)strlen(text));
     send_frame(worker, WIRE_CONFIGURE, 0, &part, 1);

@@ -435,7 +435,9 @@ int runtime_main(int fd)
     bool own_proc = json_is_true(json_object_get(configuration, "exec")) &&
                     keeper_start(json_is_true(json_object_get(configuration, "network")));
     crash_install(fd);
-    if (enter_sandbox(configuration, own_proc, &sandbox, &error) != 0 ||
+    const char *checked = json_string_value(json_object_get(configuration, "checked"));
+    if ((checked && loader_check_file(checked, &error) != 0) ||
+        enter_sandbox(configuration, own_proc, &sandbox, &error) != 0 ||
         loader_open(path, &runtime.plugin, &error) != 0) {
         refuse(fd, error.code, error.message);
         goto out;
