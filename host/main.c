@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"check", command_check, "find every mistake in the configuration and the plugins"},
     {"plugins", command_plugins, "list the plugins and their routes"},
     {"inspect", command_inspect, "show all that a plugin offers and takes"},
+    {"new", command_new, "write the folder of a new plugin, ready to be built"},
     {"test", command_test, "hold a plugin's .so against all that a host asks of it"},
     {"jobs", command_jobs, "list the host's jobs, or show one"},
     {"cancel", command_cancel, "cancel a job"},

@@ -30,6 +30,7 @@ int command_migrate(int count, char **arguments);
 int command_deliveries(int count, char **arguments);
 int command_reload(int count, char **arguments);
 int command_test(int count, char **arguments);
+int command_new(int count, char **arguments);
 
 /* options.c: the options that many commands have. -c DIR, --json, --url URL, -h; what is left are the operands. */
 struct command_options {
