@@ -5,14 +5,14 @@
 #include <archive_entry.h>
 
 /* The text of one file in the first artifact (free it), or NULL. */
-static char *unpacked(const struct fake *fake, const char *path)
+static char *unpacked(const struct exportd_harness *fake, const char *path)
 {
     struct archive_entry *entry;
     char *content = NULL;
     struct archive *reader = archive_read_new();
     archive_read_support_format_tar(reader);
     archive_read_support_filter_all(reader);
-    assert_int_equal(archive_read_open_filename(reader, fake->artifacts[0].path, 65536), ARCHIVE_OK);
+    assert_int_equal(archive_read_open_filename(reader, artifact_text(fake, 0, "path"), 65536), ARCHIVE_OK);
     while (!content && archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
         const char *name = strchr(archive_entry_pathname(entry), '/');
         assert_non_null(name);
@@ -29,7 +29,7 @@ static char *unpacked(const struct fake *fake, const char *path)
     return content;
 }
 
-static void check_line(const struct fake *fake, const char *path, const char *part)
+static void check_line(const struct exportd_harness *fake, const char *path, const char *part)
 {
     char *content = unpacked(fake, path);
     if (!content)
@@ -39,7 +39,7 @@ static void check_line(const struct fake *fake, const char *path, const char *pa
     free(content);
 }
 
-static void check_no_line(const struct fake *fake, const char *path, const char *part)
+static void check_no_line(const struct exportd_harness *fake, const char *path, const char *part)
 {
     char *content = unpacked(fake, path);
     if (content && strstr(content, part))
@@ -47,35 +47,35 @@ static void check_no_line(const struct fake *fake, const char *path, const char 
     free(content);
 }
 
-static void run_good(struct fake *fake, json_t *repro, const char *options)
+static void run_good(struct exportd_harness *fake, json_t *repro, const char *options)
 {
     json_t *result;
     if (fake_run(fake, repro, options, &result) != EXPORTD_OK)
-        fail_msg("%s: %s", fake->code, fake->message);
+        fail_msg("%s: %s", fake->fail_code, fake->fail_message);
     assert_true(fake->fraction >= 1);
     json_decref(result);
 }
 
 static void check_refused(json_t *repro, const char *options, const char *code, const char *expected)
 {
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     json_t *result;
     assert_int_not_equal(fake_run(fake, repro, options, &result), EXPORTD_OK);
-    assert_string_equal(fake->code, code);
-    if (!strstr(fake->message, expected))
-        fail_msg("\"%s\" does not say \"%s\"", fake->message, expected);
-    assert_int_equal(fake->artifact_count, 0);
+    assert_string_equal(fake->fail_code, code);
+    if (!strstr(fake->fail_message, expected))
+        fail_msg("\"%s\" does not say \"%s\"", fake->fail_message, expected);
+    assert_int_equal(json_array_size(fake->artifacts), 0);
     fake_close(fake);
 }
 
 static void a_real_repro_becomes_a_build_context(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     run_good(fake, load_repro("bootstrap-20184"), NULL);
-    assert_int_equal(fake->artifact_count, 1);
-    assert_string_equal(fake->artifacts[0].name, "repro-20184.tar.gz");
-    assert_string_equal(fake->artifacts[0].media_type, "application/gzip");
+    assert_int_equal(json_array_size(fake->artifacts), 1);
+    assert_string_equal(artifact_text(fake, 0, "name"), "repro-20184.tar.gz");
+    assert_string_equal(artifact_text(fake, 0, "media_type"), "application/gzip");
     check_line(fake, "Dockerfile", "\nFROM mcr.microsoft.com/playwright:v1.65.1-noble\n");
     check_line(fake, "Dockerfile", "\nUSER pwuser\n");
     check_line(fake, "Dockerfile", "\"npx\", \"playwright\", \"test\", \"tests/regressions/20184.spec.js\"");
@@ -95,31 +95,29 @@ static void the_same_input_gives_the_same_bytes(void **state)
     (void)state;
     static const char *const forms[] = {"{\"archive\":\"tar.gz\",\"include_screenshots\":true}",
                                         "{\"archive\":\"tar.zst\"}"};
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     for (size_t i = 0; i < 2; i++) {
         size_t sizes[2];
         run_good(fake, load_repro("search-4711"), forms[i]);
-        char *first = slurp(fake->artifacts[0].path, &sizes[0]);
+        char *first = slurp(artifact_text(fake, 0, "path"), &sizes[0]);
         run_good(fake, load_repro("search-4711"), forms[i]);
-        char *second = slurp(fake->artifacts[0].path, &sizes[1]);
+        char *second = slurp(artifact_text(fake, 0, "path"), &sizes[1]);
         assert_int_equal(sizes[0], sizes[1]);
         assert_memory_equal(first, second, sizes[0]);
         free(first);
         free(second);
     }
-    assert_string_equal(fake->artifacts[0].name, "repro-4711.tar.zst");
-    assert_string_equal(fake->artifacts[0].media_type, "application/zstd");
+    assert_string_equal(artifact_text(fake, 0, "name"), "repro-4711.tar.zst");
+    assert_string_equal(artifact_text(fake, 0, "media_type"), "application/zstd");
     fake_close(fake);
 }
 
 static void options_shape_the_context(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-docker");
-    fake->options[0][0] = "registry";
-    fake->options[0][1] = "mirror.example:5000/mcr";
-    fake->options[1][0] = "npm_registry";
-    fake->options[1][1] = "https://npm.example/";
+    struct exportd_harness *fake = fake_open("export-docker");
+    exportd_harness_option(fake, "registry", "mirror.example:5000/mcr");
+    exportd_harness_option(fake, "npm_registry", "https://npm.example/");
     run_good(fake, load_repro("bootstrap-20184"),
              "{\"distro\":\"jammy\",\"playwright_version\":\"1.40.0\",\"repeat\":20,\"offline\":true,"
              "\"include_screenshots\":true}");
@@ -128,7 +126,7 @@ static void options_shape_the_context(void **state)
     check_line(fake, "Dockerfile", "\"--repeat-each=20\"]");
     check_line(fake, "docker-compose.yml", "network_mode: none\n    volumes");
     check_line(fake, "package.json", "\"@playwright/test\": \"1.40.0\"");
-    assert_non_null(strstr(fake->artifacts[0].name, ".tar.gz"));
+    assert_non_null(strstr(artifact_text(fake, 0, "name"), ".tar.gz"));
     check_line(fake, "screenshots/1-run-1.png", "\x89PNG");
     run_good(fake, load_repro("bootstrap-20184"), "{\"image\":\"own.example/pw:v1.65.1-noble\"}");
     check_line(fake, "Dockerfile", "FROM own.example/pw:v1.65.1-noble\n");
@@ -140,7 +138,7 @@ static void options_shape_the_context(void **state)
 static void the_distro_follows_the_version(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     run_good(fake, load_repro("bootstrap-20184"), "{\"playwright_version\":\"1.46.0\"}");
     check_line(fake, "Dockerfile", "v1.46.0-noble\n");
     run_good(fake, load_repro("bootstrap-20184"), "{\"playwright_version\":\"1.45.3\"}");
@@ -169,7 +167,7 @@ static void options_that_would_inject_are_refused(void **state)
 static void text_of_the_repro_stays_text(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     json_t *repro = load_repro("bootstrap-20184");
     json_t *test = json_object_get(repro, "test");
     json_object_set_new(repro, "title", json_string("syntax=evil/x\nFROM evil\r\nRUN \x1b[31mevil"));
@@ -187,7 +185,7 @@ static void files_that_docker_would_read_are_put_aside(void **state)
     (void)state;
     static const char *const names[] = {"Dockerfile",    ".env",          "compose.yaml",
                                         "Containerfile", ".dockerignore", "README.md"};
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     json_t *repro = load_repro("bootstrap-20184");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         json_array_append_new(json_object_get(repro, "files"),
@@ -210,7 +208,7 @@ static void files_that_docker_would_read_are_put_aside(void **state)
 static void a_lock_file_makes_it_npm_ci(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     json_t *repro = load_repro("bootstrap-20184");
     json_array_append_new(json_object_get(repro, "files"),
                           json_pack("{s:s, s:s}", "path", "package-lock.json", "content", "{}"));
@@ -248,7 +246,7 @@ static json_t *many_files(int count)
 static void ten_thousand_files_go_through_and_more_are_refused(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-docker");
+    struct exportd_harness *fake = fake_open("export-docker");
     run_good(fake, many_files(10000), NULL);
     check_line(fake, "many/99/file-9999.js", "many/99/file-9999.js");
     fake_close(fake);
@@ -259,12 +257,12 @@ static void a_cancelled_job_ends_and_leaves_no_archive(void **state)
 {
     (void)state;
     for (int calls = 0; calls < 300; calls += 37) {
-        struct fake *fake = fake_open("export-docker");
-        char path[128];
+        struct exportd_harness *fake = fake_open("export-docker");
+        char path[400];
         json_t *result;
         fake->cancel_after = calls;
         assert_int_equal(fake_run(fake, many_files(10000), NULL, &result), EXPORTD_FAIL);
-        assert_string_equal(fake->code, "cancelled");
+        assert_string_equal(fake->fail_code, "cancelled");
         snprintf(path, sizeof path, "%s/repro-20184.tar.gz", fake->workspace);
         assert_int_equal(access(path, F_OK), -1);
         fake_close(fake);

@@ -2,20 +2,20 @@
 #include "test_export_support.h"
 
 /* The text of the report (free it). */
-static char *run_good(struct fake *fake, json_t *repro, const char *options)
+static char *run_good(struct exportd_harness *fake, json_t *repro, const char *options)
 {
     json_t *result;
     size_t size;
     if (fake_run(fake, repro, options, &result) != EXPORTD_OK)
-        fail_msg("%s: %s", fake->code, fake->message);
+        fail_msg("%s: %s", fake->fail_code, fake->fail_message);
     json_decref(result);
     assert_true(fake->fraction >= 1);
-    char *text = slurp(fake->artifacts[fake->artifact_count - 1].path, &size);
+    char *text = slurp(artifact_text(fake, json_array_size(fake->artifacts) - 1, "path"), &size);
     assert_true(size > 1 && text[size - 1] == '\n');
     return text;
 }
 
-static json_t *report_of(struct fake *fake, json_t *repro, const char *options)
+static json_t *report_of(struct exportd_harness *fake, json_t *repro, const char *options)
 {
     char *text = run_good(fake, repro, options);
     json_t *report = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
@@ -53,7 +53,7 @@ static void a_report_carries_the_whole_repro(void **state)
 {
     (void)state;
     static const char *const names[] = {"bootstrap-20184", "search-4711"};
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     for (size_t i = 0; i < 2; i++) {
         json_t *repro = load_repro(names[i]);
         json_t *report = report_of(fake, json_incref(repro), NULL);
@@ -61,15 +61,15 @@ static void a_report_carries_the_whole_repro(void **state)
         json_decref(report);
         json_decref(repro);
     }
-    assert_string_equal(fake->artifacts[0].name, "report-4711.json");
-    assert_string_equal(fake->artifacts[0].media_type, "application/json");
+    assert_string_equal(artifact_text(fake, 0, "name"), "report-4711.json");
+    assert_string_equal(artifact_text(fake, 0, "media_type"), "application/json");
     fake_close(fake);
 }
 
 static void what_follows_from_the_runs_is_right(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     json_t *report = report_of(fake, load_repro("search-4711"), NULL);
     assert_int_equal(json_integer_value(at(report, "summary.runs.total")), 20);
     assert_int_equal(json_integer_value(at(report, "summary.runs.failed")), 7);
@@ -97,7 +97,7 @@ static void what_follows_from_the_runs_is_right(void **state)
 static void the_order_of_keys_is_the_documented_one(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     json_t *one = json_loads(
         "{\"zz\":{\"b\":1,\"a\":[{\"y\":1,\"x\":2}]},\"created_at\":\"2026-01-01\",\"id\":\"1\",\"title\":\"t\","
         "\"aa\":1,\"test\":{\"code\":\"\",\"extra\":1,\"path\":\"a\"},\"bug\":{\"url\":\"u\",\"id\":\"7\"},"
@@ -126,7 +126,7 @@ static void the_order_of_keys_is_the_documented_one(void **state)
 static void sections_can_be_left_out(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     json_t *report =
         report_of(fake, load_repro("bootstrap-20184"), "{\"include\":[\"runs\",\"bug\"],\"pretty\":false}");
     check_keys(at(report, "repro"), "schema id title bug runs created_at ");
@@ -142,23 +142,23 @@ static void sections_can_be_left_out(void **state)
 static void screenshots_are_embedded_beside_or_left_out(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     size_t size;
     json_t *report = report_of(fake, load_repro("bootstrap-20184"), "{\"screenshots\":\"artifact\"}");
-    assert_int_equal(fake->artifact_count, 3);
-    assert_string_equal(fake->artifacts[0].name, "report-20184-screenshot-1.png");
-    assert_string_equal(fake->artifacts[0].media_type, "image/png");
-    assert_string_equal(json_string_value(at(report, "repro.screenshots.0.artifact")), fake->artifacts[0].name);
-    assert_string_equal(json_string_value(at(report, "screenshots.0.artifact")), fake->artifacts[0].name);
+    assert_int_equal(json_array_size(fake->artifacts), 3);
+    assert_string_equal(artifact_text(fake, 0, "name"), "report-20184-screenshot-1.png");
+    assert_string_equal(artifact_text(fake, 0, "media_type"), "image/png");
+    assert_string_equal(json_string_value(at(report, "repro.screenshots.0.artifact")),
+                        artifact_text(fake, 0, "name"));
+    assert_string_equal(json_string_value(at(report, "screenshots.0.artifact")), artifact_text(fake, 0, "name"));
     assert_null(at(report, "repro.screenshots.0.content"));
-    char *png = slurp(fake->artifacts[0].path, &size);
+    char *png = slurp(artifact_text(fake, 0, "path"), &size);
     assert_int_equal(size, json_integer_value(at(report, "screenshots.0.bytes")));
     free(png);
     json_decref(report);
-    fake->options[0][0] = "screenshots";
-    fake->options[0][1] = "omit";
+    exportd_harness_option(fake, "screenshots", "omit");
     report = report_of(fake, load_repro("bootstrap-20184"), NULL);
-    assert_int_equal(fake->artifact_count, 1);
+    assert_int_equal(json_array_size(fake->artifacts), 1);
     assert_null(at(report, "repro.screenshots.0.content"));
     assert_null(at(report, "repro.screenshots.0.artifact"));
     json_decref(report);
@@ -171,20 +171,20 @@ static void screenshots_are_embedded_beside_or_left_out(void **state)
 static void a_screenshot_that_is_no_picture_is_handed_out_as_bytes(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     json_t *repro = load_repro("bootstrap-20184");
     json_t *screenshot = json_array_get(json_object_get(repro, "screenshots"), 0);
     json_object_set_new(screenshot, "media_type", json_string("text/html"));
     json_decref(report_of(fake, repro, "{\"screenshots\":\"artifact\"}"));
-    assert_string_equal(fake->artifacts[0].name, "report-20184-screenshot-1.bin");
-    assert_string_equal(fake->artifacts[0].media_type, "application/octet-stream");
+    assert_string_equal(artifact_text(fake, 0, "name"), "report-20184-screenshot-1.bin");
+    assert_string_equal(artifact_text(fake, 0, "media_type"), "application/octet-stream");
     fake_close(fake);
 }
 
 static void errors_are_exact_unless_plain_is_asked_for(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     char *text = run_good(fake, load_repro("bootstrap-20184"), "{\"include\":[\"runs\"]}");
     assert_non_null(strstr(text, "\\u001b[31m"));
     free(text);
@@ -197,19 +197,20 @@ static void errors_are_exact_unless_plain_is_asked_for(void **state)
 static void a_repro_that_can_not_be_read_is_refused(void **state)
 {
     (void)state;
-    struct fake *fake = fake_open("export-json");
+    struct exportd_harness *fake = fake_open("export-json");
     json_t *result;
     json_t *repro = load_repro("bootstrap-20184");
     json_array_append_new(json_object_get(repro, "files"),
                           json_pack("{s:s, s:s, s:s}", "path", "a\n", "content", "*", "encoding", "base64"));
     assert_int_equal(fake_run(fake, repro, NULL, &result), EXPORTD_FAIL);
-    assert_string_equal(fake->code, "repro_invalid");
-    assert_non_null(strstr(fake->message, "/files/4: the file \"a\\u{A}\" can't be read: its content is not base64"));
+    assert_string_equal(fake->fail_code, "repro_invalid");
+    assert_non_null(
+        strstr(fake->fail_message, "/files/4: the file \"a\\u{A}\" can't be read: its content is not base64"));
     assert_int_equal(fake_run(fake, json_array(), NULL, &result), EXPORTD_FAIL);
-    assert_string_equal(fake->code, "repro_invalid");
+    assert_string_equal(fake->fail_code, "repro_invalid");
     fake->cancel_after = 0;
     assert_int_equal(fake_run(fake, load_repro("bootstrap-20184"), NULL, &result), EXPORTD_FAIL);
-    assert_string_equal(fake->code, "cancelled");
+    assert_string_equal(fake->fail_code, "cancelled");
     fake_close(fake);
 }
 

@@ -1,17 +1,17 @@
 /*
- * The plugin export-pdf, run as a worker would: the built plugins/export-pdf.so is loaded and the host is played.
+ * The plugin export-pdf, run as a worker would: the built plugins/export-pdf.so is loaded into the authors' harness.
  * The plugin is looked for in $EXPORTD_BUILD/plugins, else in plugins/ beside or above this program; where it was not
  * built (its libraries are not installed), the tests are skipped.
  */
-#include <exportd/plugin.h> /* before cmocka.h, whose macro fail() would change it */
+#include <exportd/kit/harness.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,97 +19,55 @@
 #include <unistd.h>
 
 static struct {
-    const struct exportd_plugin *plugin;
-    char folder[64];
+    struct exportd_harness harness; /* of the last run */
+    bool open;
+    char plugin[PATH_MAX];    /* its path; "": it was not built */
     char data[PATH_MAX - 64]; /* tests/data */
     char font[PATH_MAX];      /* an option of conf.d, or "" */
     char artifact[PATH_MAX];
     char log[8192];
-    char code[64];
-    char message[2048];
     int cancel;
 } fixture;
 
-static void host_log(struct exportd_job *job, enum exportd_log_level level, const char *message)
+static void note_log(void)
 {
-    size_t length = strlen(fixture.log);
-    (void)job;
-    (void)level;
-    snprintf(fixture.log + length, sizeof fixture.log - length, "%s\n", message);
+    size_t index, length = 0;
+    json_t *line;
+    fixture.log[0] = '\0';
+    json_array_foreach(fixture.harness.log, index, line)
+    {
+        snprintf(fixture.log + length, sizeof fixture.log - length, "%s\n",
+                 json_string_value(json_object_get(line, "message")));
+        length = strlen(fixture.log);
+    }
 }
 
-static void host_progress(struct exportd_job *job, double fraction, const char *stage)
+static void forget(void)
 {
-    (void)job;
-    assert_true(fraction >= 0 && fraction <= 1);
-    assert_non_null(stage);
+    if (fixture.open)
+        exportd_harness_close(&fixture.harness);
+    fixture.open = false;
 }
 
-static int host_cancelled(struct exportd_job *job)
-{
-    (void)job;
-    return fixture.cancel;
-}
-
-static const char *host_option(struct exportd_job *job, const char *name)
-{
-    (void)job;
-    if (strcmp(name, "font") == 0 && fixture.font[0])
-        return fixture.font;
-    for (const struct exportd_option *option = fixture.plugin->options; option->name; option++)
-        if (strcmp(option->name, name) == 0)
-            return option->default_value;
-    fail_msg("the option %s was not declared", name);
-    return NULL;
-}
-
-static const char *host_secret(struct exportd_job *job, const char *name)
-{
-    (void)job;
-    (void)name;
-    return NULL;
-}
-
-static const char *host_workspace(struct exportd_job *job)
-{
-    (void)job;
-    return fixture.folder;
-}
-
-static int host_artifact(struct exportd_job *job, const char *path, const char *name, const char *media_type)
-{
-    (void)job;
-    assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"), strlen(name));
-    assert_string_equal(media_type, "application/pdf");
-    snprintf(fixture.artifact, sizeof fixture.artifact, "%s", path);
-    return 0;
-}
-
-static enum exportd_status host_fail(struct exportd_job *job, const char *code, int retryable, const char *message)
-{
-    (void)job;
-    snprintf(fixture.code, sizeof fixture.code, "%s", code);
-    snprintf(fixture.message, sizeof fixture.message, "%s", message);
-    return retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
-}
-
-static const struct exportd_host host = {sizeof host, host_log,       host_progress, host_cancelled, host_option,
-                                         host_secret, host_workspace, host_artifact, host_fail,      NULL,
-                                         NULL};
-
-/* Runs one job in a process of its own making: init, task, destroy. data is taken. */
+/* Runs one job in a process of its own making: init and task, and at the next run destroy. data is taken. */
 static enum exportd_status run(json_t *data, json_t **result)
 {
-    struct exportd_job job = {.size = sizeof job, .host = &host, .id = "", .route = "", .attempt = 1};
-    fixture.artifact[0] = fixture.log[0] = fixture.code[0] = fixture.message[0] = '\0';
-    *result = NULL;
-    enum exportd_status status = fixture.plugin->init(&job, &job.state);
-    if (status == EXPORTD_OK) {
-        job.id = "job";
-        job.route = "report/pdf";
-        status = fixture.plugin->tasks[0].run(&job, data, result);
-        fixture.plugin->destroy(job.state);
-    }
+    forget();
+    if (exportd_harness_load(&fixture.harness, fixture.plugin) != 0)
+        fail_msg("%s", fixture.harness.fault);
+    fixture.open = true;
+    if (fixture.font[0])
+        exportd_harness_option(&fixture.harness, "font", fixture.font);
+    fixture.harness.cancel_after = fixture.cancel ? 0 : -1;
+    enum exportd_status status = exportd_harness_run(&fixture.harness, "report/pdf", data, result);
+    assert_string_equal(fixture.harness.fault, "");
+    const json_t *artifact = json_array_get(fixture.harness.artifacts, 0);
+    const char *path = json_string_value(json_object_get(artifact, "path"));
+    const char *media_type = json_string_value(json_object_get(artifact, "media_type"));
+    snprintf(fixture.artifact, sizeof fixture.artifact, "%s", path ? path : "");
+    if (artifact)
+        assert_string_equal(media_type, "application/pdf");
+    note_log();
     json_decref(data);
     return status;
 }
@@ -154,7 +112,7 @@ static json_t *describe(const char *description)
 
 static void require_plugin(void)
 {
-    if (!fixture.plugin)
+    if (!fixture.plugin[0])
         skip();
 }
 
@@ -249,8 +207,8 @@ static void a_wrong_option_is_refused_with_what_was_expected(void **state)
     json_t *data = describe("");
     json_object_set_new(data, "colour", json_string("mauve"));
     assert_int_equal(run(data, &result), EXPORTD_FAIL);
-    assert_string_equal(fixture.code, "option_invalid");
-    assert_non_null(strstr(fixture.message, "six hex digits"));
+    assert_string_equal(fixture.harness.fail_code, "option_invalid");
+    assert_non_null(strstr(fixture.harness.fail_message, "six hex digits"));
 }
 
 static void a_repro_without_a_test_is_refused(void **state)
@@ -259,8 +217,8 @@ static void a_repro_without_a_test_is_refused(void **state)
     require_plugin();
     json_t *result;
     assert_int_equal(run(json_pack("{s:{s:s, s:s}}", "repro", "id", "1", "title", "t"), &result), EXPORTD_FAIL);
-    assert_string_equal(fixture.code, "repro_invalid");
-    assert_non_null(strstr(fixture.message, "/test"));
+    assert_string_equal(fixture.harness.fail_code, "repro_invalid");
+    assert_non_null(strstr(fixture.harness.fail_message, "/test"));
     assert_string_equal(fixture.artifact, "");
 }
 
@@ -271,12 +229,12 @@ static void an_unusable_font_is_named_with_the_mend(void **state)
     json_t *result;
     snprintf(fixture.font, sizeof fixture.font, "/nowhere/font.ttf");
     assert_int_equal(run(describe(""), &result), EXPORTD_FAIL);
-    assert_string_equal(fixture.code, "font_unusable");
-    assert_non_null(strstr(fixture.message, "/nowhere/font.ttf"));
-    assert_non_null(strstr(fixture.message, "apt-get install"));
+    assert_string_equal(fixture.harness.fail_code, "font_unusable");
+    assert_non_null(strstr(fixture.harness.fail_message, "/nowhere/font.ttf"));
+    assert_non_null(strstr(fixture.harness.fail_message, "apt-get install"));
     snprintf(fixture.font, sizeof fixture.font, "%s/search-4711.json", fixture.data);
     assert_int_equal(run(describe(""), &result), EXPORTD_FAIL);
-    assert_non_null(strstr(fixture.message, "no TrueType font"));
+    assert_non_null(strstr(fixture.harness.fail_message, "no TrueType font"));
     fixture.font[0] = '\0';
 }
 
@@ -375,38 +333,40 @@ static void the_schema_is_json_and_names_the_selector(void **state)
     (void)state;
     require_plugin();
     json_error_t error;
-    json_t *schema = json_loads(fixture.plugin->tasks[0].schema, 0, &error);
+    json_t *result;
+    assert_int_equal(run(describe(""), &result), EXPORTD_OK);
+    json_decref(result);
+    json_t *schema = json_loads(fixture.harness.plugin->tasks[0].schema, 0, &error);
     assert_non_null(schema);
     const json_t *format = json_object_get(json_object_get(schema, "properties"), "format");
     assert_string_equal(json_string_value(json_object_get(format, "const")), "pdf");
     json_decref(schema);
 }
 
-/* Loads the plugin from the first of the places where a build may have put it. */
-static void *load_plugin(void)
+/* The first of the places where a build may have put it; false: it is in none. */
+static bool find_plugin(char *path, size_t size)
 {
     static const char *const beside[] = {"plugins", "../plugins", "../../plugins"};
     char program[PATH_MAX - 64];
-    char path[PATH_MAX];
-    void *module = NULL;
     const char *build = getenv("EXPORTD_BUILD");
     if (build) {
-        snprintf(path, sizeof path, "%s/plugins/export-pdf.so", build);
-        module = dlopen(path, RTLD_NOW);
+        snprintf(path, size, "%s/plugins/export-pdf.so", build);
+        if (access(path, R_OK) == 0)
+            return true;
     }
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (length < 0)
-        return NULL;
+        return false;
     program[length] = '\0';
     char *slash = strrchr(program, '/');
     if (slash)
         *slash = '\0';
-    for (size_t i = 0; i < sizeof beside / sizeof *beside && !module; i++) {
-        snprintf(path, sizeof path, "%s/%s/export-pdf.so", program, beside[i]);
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        snprintf(path, size, "%s/%s/export-pdf.so", program, beside[i]);
         if (access(path, R_OK) == 0)
-            module = dlopen(path, RTLD_NOW);
+            return true;
     }
-    return module;
+    return false;
 }
 
 static int set_up(void **state)
@@ -419,29 +379,19 @@ static int set_up(void **state)
     else
         snprintf(fixture.data, sizeof fixture.data, "%.*s/../data", slash ? (int)(slash - __FILE__) : 1,
                  slash ? __FILE__ : ".");
-    snprintf(fixture.folder, sizeof fixture.folder, "/tmp/test-export-pdf-XXXXXX");
-    if (!mkdtemp(fixture.folder))
-        return -1;
     unsetenv("SOURCE_DATE_EPOCH");
-    void *module = load_plugin();
-    const struct exportd_block *block = module ? dlsym(module, "exportd_plugin_block") : NULL;
-    if (block)
-        fixture.plugin = block->plugin;
-    else
+    if (!find_plugin(fixture.plugin, sizeof fixture.plugin)) {
+        fixture.plugin[0] = '\0';
         fprintf(stderr, "export-pdf.so was not found; its tests are skipped\n");
+    }
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    char path[128];
-    static const char *const names[] = {"bug-20184.pdf", "bug-4711.pdf", "report.pdf"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", fixture.folder, names[i]);
-        unlink(path);
-    }
-    return rmdir(fixture.folder);
+    forget();
+    return 0;
 }
 
 int main(void)
