@@ -69,11 +69,27 @@ static void make_routes(struct dispatch *dispatch)
         struct lane *lane = lane_of_plugin(dispatch, route->forward ? catalog->upstream : route->plugin);
         state->route = route;
         state->lane = lane;
-        state->gone = false;
+        state->gone = state->told = false;
         state->backlog = true;
         lane->routes = memory_resized(lane->routes, (size_t)lane->route_count + 1, sizeof *lane->routes);
         lane->routes[lane->route_count++] = state->name;
     }
+}
+
+void dispatch_note_waiting(struct dispatch *dispatch, const char *route_name)
+{
+    struct route_state *state = find_state(dispatch, route_name);
+    if (!state) {
+        state = add_state(dispatch, route_name);
+        state->gone = true;
+    }
+    state->backlog = true;
+    if (!state->gone || state->told)
+        return;
+    state->told = true;
+    log_write(LOG_LEVEL_WARNING, "dispatch", NULL,
+              "jobs wait for %s, which no plugin of this host offers; install one, and run: exportd reload",
+              route_name);
 }
 
 /* One lane for a plugin each, and one for the other host. */

@@ -611,8 +611,10 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
         .routes = memory_zeroed(dispatch->route_count, sizeof *stats.routes),
         .route_count = dispatch->route_count,
     };
-    for (size_t i = 0; i < dispatch->route_count; i++)
+    for (size_t i = 0; i < dispatch->route_count; i++) {
         stats.routes[i] = dispatch->routes[i]->stats;
+        stats.routes[i].waits_for_plugin = dispatch->routes[i]->gone && dispatch->routes[i]->told;
+    }
     const struct lane *last = dispatch->lane_count > 0 ? dispatch->lanes[dispatch->lane_count - 1] : NULL;
     if (last && last->forwards) {
         stats.has_upstream = true;

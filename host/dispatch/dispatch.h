@@ -119,7 +119,8 @@ void dispatch_free(struct dispatch *dispatch);
 struct dispatch_route_stats {
     const char *name; /* of the route: borrowed from the dispatcher */
     uint64_t completed, failed, cancelled, retried, submitted;
-    double seconds; /* in workers, of finished attempts */
+    double seconds;        /* in workers, of finished attempts */
+    bool waits_for_plugin; /* jobs wait for it, and no plugin of this host offers it */
 };
 
 struct dispatch_stats {

@@ -67,6 +67,7 @@ struct route_state {
     const struct route *route;
     struct lane *lane; /* NULL: gone, and nothing is on its way any more */
     bool gone;         /* no plugin of this generation offers it */
+    bool told;         /* that jobs wait for it, and it is gone */
     int ops;           /* claims and submits of it on their way to the store */
     bool backlog;      /* jobs of it wait in the store */
     bool claiming;
@@ -118,6 +119,8 @@ void dispatch_check_drained(struct dispatch *dispatch);
 void dispatch_expect(struct lane *lane);
 
 /* adopt.c */
+/* Jobs of this route wait in the store. */
+void dispatch_note_waiting(struct dispatch *dispatch, const char *route_name);
 /* Has the job go by today's generation. False: its route is gone, and it stays as it is. */
 bool dispatch_renew(struct active *active);
 void dispatch_sweep(struct dispatch *dispatch);     /* lanes that nothing runs in any more go */

@@ -117,11 +117,8 @@ static void on_ticked(struct store_op *op, void *client)
     } else {
         dispatch->waiting = op->tick.waiting;
         dispatch->oldest_waiting_ms = op->tick.oldest_waiting_ms;
-        for (int i = 0; i < op->tick.route_count; i++) {
-            struct route_state *route = dispatch_route_state(dispatch, op->tick.routes[i]);
-            if (route)
-                route->backlog = true;
-        }
+        for (int i = 0; i < op->tick.route_count; i++)
+            dispatch_note_waiting(dispatch, op->tick.routes[i]);
         for (size_t i = 0; i < dispatch->lane_count && !dispatch->draining; i++)
             dispatch_pump(dispatch->lanes[i]);
         if (op->tick.next_due_ms > 0 && op->tick.next_due_ms < now_ms + TICK_MS)

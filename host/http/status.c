@@ -189,6 +189,11 @@ static void write_jobs(FILE *out, const struct dispatch_stats *stats)
     for (size_t i = 0; i < stats->route_count; i++)
         fprintf(out, "exportd_worker_seconds_total{route=\"%s\"} %.6f\n", stats->routes[i].name,
                 stats->routes[i].seconds);
+    head(out, "exportd_route_waits_for_plugin", "gauge",
+         "1 where jobs wait for a route that no plugin of this host offers, else 0.");
+    for (size_t i = 0; i < stats->route_count; i++)
+        fprintf(out, "exportd_route_waits_for_plugin{route=\"%s\"} %d\n", stats->routes[i].name,
+                stats->routes[i].waits_for_plugin ? 1 : 0);
     single(out, "exportd_jobs_waiting", "gauge", "Jobs that wait in the store, scheduled ones included.",
            (double)stats->waiting);
     single(out, "exportd_jobs_waiting_oldest_seconds", "gauge",

@@ -179,8 +179,9 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)handle;
     (void)suggested;
-    /* One loop, and each read is used up before the next: one buffer serves all workers. */
-    static char shared[65536];
+    /* Each read is used up before the loop's next: one buffer serves all workers of a loop. A reload probes plugins on
+     * a loop of its own, on another thread. */
+    static _Thread_local char shared[65536];
     *buffer = uv_buf_init(shared, sizeof shared);
 }
 

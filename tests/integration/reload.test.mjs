@@ -1,0 +1,254 @@
+// Reload: new conf.d and new plugins are taken in while jobs run, and nothing of them is lost or done twice.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, writeFileSync, renameSync, rmSync, copyFileSync, chmodSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, run, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
+
+const original = () => readFileSync(join(build, 'test-plugins', 'edition.so'));
+
+/** Another build of the plugin edition, put in place as installers do it: beside, then renamed. */
+function install(host, number, { inPlace = false } = {}) {
+  const bytes = original();
+  const at = bytes.indexOf('edition-000000');
+  assert.notEqual(at, -1);
+  bytes.write(`edition-${String(number).padStart(6, '0')}`, at);
+  const path = join(host.plugins, 'edition.so');
+  if (inPlace) return writeFileSync(path, bytes);
+  writeFileSync(`${path}.new`, bytes, { mode: 0o755 });
+  renameSync(`${path}.new`, path);
+}
+
+const configure = (host, file, text) => writeFileSync(join(host.conf, file), text, { mode: 0o640 });
+const reload = host => run(['reload', '-c', host.conf, '--url', host.url]);
+const edition = async (host, data = {}) => (await host.runJob({ task: 'edition', data })).result;
+
+test('a running job finishes on the old build, the next one starts on the new', async t => {
+  const host = await startHost(t, { plugins: ['edition'] });
+  const slow = await host.process_({ task: 'edition', data: { sleep_ms: 1500 } });
+  await until(async () => (await host.get(`/jobs/${slow.json.jobId}`)).json.status === 'running', 'the start of the slow job');
+  install(host, 1);
+  assert.equal((await edition(host)).edition, 'edition-000000', 'before the reload, nothing is new, in a new worker too');
+  const { code, stdout, stderr } = reload(host);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^reloaded: 1 plugins, 1 routes$/m);
+  assert.equal((await edition(host)).edition, 'edition-000001');
+  const old = await host.finished(slow.json.jobId);
+  assert.equal(old.status, 'completed');
+  assert.equal(old.result.edition, 'edition-000000');
+  assert.equal(old.attempts, 1);
+});
+
+test('a file that is written over in place disturbs no worker', async t => {
+  const host = await startHost(t, { plugins: ['edition'] });
+  assert.equal((await edition(host)).edition, 'edition-000000');
+  install(host, 2, { inPlace: true });
+  assert.equal((await edition(host)).edition, 'edition-000000');
+  assert.equal(reload(host).code, 0);
+  assert.equal((await edition(host)).edition, 'edition-000002');
+  assert.equal(await host.metric('exportd_worker_crashes_total{plugin="edition"}') ?? 0, 0);
+});
+
+test('a new .so and its .conf, and a reload, are all that a new export type takes; without it, its jobs wait', async t => {
+  const host = await startHost(t, { plugins: ['noop'] });
+  assert.equal((await host.process_({ task: 'edition', data: {} })).status, 404);
+  install(host, 0);
+  configure(host, 'edition.conf', '[plugin edition]\ngreeting = good day\n');
+  assert.equal(reload(host).code, 0);
+  assert.deepEqual(await edition(host), { edition: 'edition-000000', greeting: 'good day' });
+
+  // Jobs that wait when it is taken away: one in the store behind a worker that is busy.
+  configure(host, 'edition.conf', '[plugin edition]\nworkers = 1\n');
+  assert.equal(reload(host).code, 0);
+  const first = await host.process_({ task: 'edition', data: { sleep_ms: 800 } });
+  const second = await host.process_({ task: 'edition', data: {} });
+  rmSync(join(host.plugins, 'edition.so'));
+  assert.equal(reload(host).code, 0, 'the section of a plugin that is not there is no mistake: packages leave it');
+  assert.equal((await host.finished(first.json.jobId)).status, 'completed', 'what ran, ran on');
+  const waiting = await until(async () => {
+    const { json } = await host.get(`/jobs/${second.json.jobId}`);
+    return json.waitingFor && json;
+  }, 'the job that waits');
+  assert.equal(waiting.status, 'pending');
+  assert.match(waiting.waitingFor, /plugin/);
+  assert.equal(waiting.attempts, 0);
+  await until(async () => await host.metric('exportd_route_waits_for_plugin{route="edition"}') === 1, 'the metric');
+  assert.match(host.log, /jobs wait for edition, which no plugin of this host offers/);
+  assert.equal((await host.process_({ task: 'edition', data: {} })).status, 404);
+  assert.equal((await host.runJob({ task: 'noop', data: {} })).status, 'completed', 'the others work on');
+  install(host, 3);
+  assert.equal(reload(host).code, 0);
+  const done = await host.finished(second.json.jobId);
+  assert.equal(done.result.edition, 'edition-000003');
+  assert.equal(done.attempts, 1);
+  assert.equal(await host.metric('exportd_route_waits_for_plugin{route="edition"}'), 0);
+});
+
+test('a plugin that waits for its package can be cancelled, and outlives a restart', async t => {
+  const host = await startHost(t, { plugins: ['edition', 'noop'], conf: { 'e.conf': '[plugin edition]\nworkers = 1\n' } });
+  const busy = await host.process_({ task: 'edition', data: { sleep_ms: 300 } });
+  const ids = [];
+  for (let i = 0; i < 3; i++) ids.push((await host.process_({ task: 'edition', data: {} })).json.jobId);
+  rmSync(join(host.plugins, 'edition.so'));
+  rmSync(join(host.conf, 'e.conf'));
+  assert.equal(reload(host).code, 0);
+  await host.finished(busy.json.jobId);
+  assert.equal((await host.request('DELETE', `/jobs/${ids[0]}`)).status < 300, true);
+  assert.equal((await host.finished(ids[0])).status, 'cancelled');
+  await host.stop();
+  await host.start();
+  await until(async () => (await host.get(`/jobs/${ids[1]}`)).json.waitingFor, 'the job after the restart');
+  install(host, 4);
+  host.process.kill('SIGHUP');
+  for (const id of ids.slice(1)) assert.equal((await host.finished(id)).result.edition, 'edition-000004');
+});
+
+test('a configuration with a mistake changes nothing, and says what is wrong', async t => {
+  const host = await startHost(t, { plugins: ['edition'], conf: { 'e.conf': '[plugin edition]\ngreeting = one\n' } });
+  configure(host, 'e.conf', '[plugin edition]\ngreeting = two\ngreting = three\n');
+  install(host, 5);
+  const refused = await host.request('POST', '/reload');
+  assert.equal(refused.status, 422);
+  assert.equal(refused.headers['content-type'], 'application/problem+json');
+  assert.equal(refused.json.code, 'config_invalid');
+  assert.equal(refused.json.reloaded, false);
+  assert.match(refused.json.problems[0].place, /e\.conf:3$/);
+  assert.match(refused.json.problems[0].message, /did you mean "greeting"/);
+  assert.deepEqual(await edition(host), { edition: 'edition-000000', greeting: 'one' });
+  host.process.kill('SIGHUP');
+  await until(() => host.log.match(/error +reload: .*nothing was reloaded/g)?.length === 2, 'the second refusal');
+  configure(host, 'e.conf', 'not a setting\n');
+  const { code, stderr } = reload(host);
+  assert.equal(code, 2);
+  assert.match(stderr, /e\.conf:1: /);
+  assert.match(stderr, /nothing was reloaded/);
+  configure(host, 'e.conf', '[plugin edition]\ngreeting = two\n');
+  assert.equal(reload(host).code, 0);
+  assert.deepEqual(await edition(host), { edition: 'edition-000005', greeting: 'two' });
+});
+
+test('a build that crashes while it is probed leaves the one from before in place', async t => {
+  const host = await startHost(t, { plugins: ['edition', 'noop'] });
+  for (const broken of ['crash-on-load', 'no-block', 'undefined-symbol']) {
+    copyFileSync(join(build, 'broken-plugins', `${broken}.so`), join(host.plugins, 'edition.so.new'));
+    chmodSync(join(host.plugins, 'edition.so.new'), 0o755);
+    renameSync(join(host.plugins, 'edition.so.new'), join(host.plugins, 'edition.so'));
+    const { json, status } = await host.request('POST', '/reload');
+    assert.equal(status, 200);
+    assert.equal(json.failures.length, 1, broken);
+    assert.match(json.failures[0].error, /edition\.so: .*; the build from before is kept$/s);
+    assert.doesNotMatch(json.failures[0].error, /state\/plugins/, 'nobody knows the name of the copy');
+    assert.equal((await edition(host)).edition, 'edition-000000');
+  }
+  assert.match(reload(host).stderr, /the build from before is kept/);
+  install(host, 6);
+  assert.doesNotMatch(reload(host).stderr, /kept/);
+  assert.equal((await edition(host)).edition, 'edition-000006');
+  // A new file that never worked is only put aside.
+  copyFileSync(join(build, 'broken-plugins', 'crash-on-load.so'), join(host.plugins, 'other.so'));
+  const { json } = await host.request('POST', '/reload');
+  assert.equal(json.plugins, 2);
+  assert.doesNotMatch(json.failures[0].error, /kept/);
+});
+
+test('what a running host can not change is named, and the rest is taken', async t => {
+  const host = await startHost(t, { plugins: ['edition'], conf: { 'h.conf': '[http]\nmax_body = 1M\n' } });
+  configure(host, 'h.conf', '[http]\nmax_body = 2K\ntimeout = 7s\n[s3]\nregion = eu-north-1\n[jobs]\nmax_attempts = 2\n');
+  const { code, stderr } = reload(host);
+  assert.equal(code, 0);
+  assert.match(stderr, /h\.conf:3: warning: "timeout" in \[http\].*takes effect at the next start/);
+  assert.match(stderr, /h\.conf:5: warning: "region" in \[s3\]/);
+  assert.equal(stderr.match(/takes effect at the next start/g).length, 2);
+  assert.equal((await host.process_({ task: 'edition', data: { text: 'x'.repeat(3000) } })).status, 413);
+  const job = await host.runJob({ task: 'edition', data: {} });
+  assert.equal(job.maxAttempts, 2);
+});
+
+test('a callback that waits goes out with the new secret, a token is changed, and the log speaks louder', async t => {
+  let open = false;
+  const receiver = await startReceiver(t, () => (open ? 200 : 503));
+  const host = await startHost(t, { plugins: ['edition'], conf: { 'w.conf': '[webhook]\nallow = 127.0.0.0/8\nbackoff = 200ms\n' } });
+  await host.process_({ task: 'edition', data: {}, callbackUrl: receiver.url });
+  await until(() => receiver.received.length > 0, 'the first try');
+  assert.equal(receiver.received[0].headers['webhook-signature'], undefined);
+  configure(host, 'w.conf', '[webhook]\nallow = 127.0.0.0/8\nbackoff = 200ms\nsecret = a-secret-of-the-test\n[http]\ntoken = abcdefgh\n[host]\nlog_level = debug\n');
+  assert.equal((await host.request('POST', '/reload')).status, 200);
+  open = true;
+  const before = receiver.received.length;
+  await until(() => receiver.received.length > before && receiver.received.at(-1).headers['webhook-signature'], 'the signed callback');
+  assert.equal((await host.get('/jobs')).status, 401);
+  assert.equal((await host.get('/jobs', { headers: { authorization: 'Bearer abcdefgh' } })).status, 200);
+  configure(host, 'w.conf', '[http]\ntoken = ijklmnop\n');
+  const { code, stderr } = reload(host);
+  assert.equal(code, 1);
+  assert.match(stderr, /SIGHUP/, 'the command knows only the new token');
+});
+
+test('a pipeline goes on at its step with the new build', async t => {
+  const host = await startHost(t, { plugins: ['edition', 'stepper'], conf: { 'p.conf': '[pipeline two]\nsteps = edition, edition\n[worker]\nworkers = 1\n' } });
+  const whole = await host.process_({ task: 'two', data: { edition: { sleep_ms: 600 } } });
+  const id = whole.json.jobId;
+  await until(async () => (await host.get(`/jobs/${id}`)).json.status === 'running', 'the first step');
+  install(host, 7);
+  assert.equal(reload(host).code, 0);
+  const job = await host.finished(id);
+  assert.equal(job.status, 'completed', JSON.stringify(job));
+  assert.deepEqual(job.result.steps.map(step => step.result.edition), ['edition-000000', 'edition-000007']);
+  assert.equal(job.attempts, 1);
+});
+
+test('many wishes at once are two reloads at the most, and each hears how it ended', async t => {
+  const host = await startHost(t, { plugins: ['edition'] });
+  const answers = await Promise.all(Array.from({ length: 20 }, () => host.request('POST', '/reload')));
+  for (const answer of answers) assert.deepEqual([answer.status, answer.json.reloaded], [200, true]);
+  assert.ok(host.log.match(/reloaded after/g).length < 20, 'they shared reloads');
+  assert.ok(readdirSync(join(host.state, 'plugins')).length <= 3, 'old copies go');
+});
+
+test('a reload that is under way when the host stops ends with it', async t => {
+  const host = await startHost(t, { plugins: ['edition'] });
+  for (let i = 0; i < 3; i++) host.process.kill('SIGHUP');
+  await host.stop();
+  assert.match(host.log, /stopped/);
+});
+
+test('100 reloads under load, the plugin exchanged each time: no job lost, none run twice, memory flat', async t => {
+  const rounds = sanitized ? 30 : 100;
+  const host = await startHost(t, { plugins: ['edition'], conf: { 'e.conf': '[plugin edition]\ncache = ran\nworkers = 2\n' } });
+  const ids = [], counts = new Map();
+  let stop = false, made = 0;
+  const caller = async () => {
+    while (!stop) {
+      const { status, json } = await host.process_({ jobId: `job-${made++}`, task: 'edition', data: { sleep_ms: made % 5 ? 0 : 20 } });
+      assert.equal(status, 202);
+      ids.push(json.jobId);
+    }
+  };
+  const callers = Array.from({ length: 4 }, caller);
+  const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${host.process.pid}/status`, 'utf8'))[1]);
+  let early;
+  for (let round = 1; round <= rounds; round++) {
+    install(host, round);
+    const { status, json } = await host.request('POST', '/reload');
+    assert.equal(status, 200);
+    assert.deepEqual(json.failures, []);
+    if (round === Math.ceil(rounds / 4)) early = resident();
+  }
+  const late = resident();
+  stop = true;
+  await Promise.all(callers);
+  const editions = new Set();
+  for (const id of ids) {
+    const job = await host.finished(id);
+    assert.equal(job.status, 'completed', JSON.stringify(job));
+    assert.equal(job.attempts, 1, id);
+    editions.add(job.result.edition);
+  }
+  for (const id of readdirSync(join(host.state, 'cache', 'ran'))) counts.set(id, statSync(join(host.state, 'cache', 'ran', id)).size);
+  assert.equal(counts.size, ids.length);
+  for (const [id, count] of counts) assert.equal(count, 1, `${id} ran ${count} times`);
+  t.diagnostic(`${ids.length} jobs, ${editions.size} builds seen, resident ${early} kB after a quarter, ${late} kB at the end`);
+  assert.ok(editions.size > rounds / 4, `only ${editions.size} builds ran`);
+  if (!sanitized) assert.ok(late < early * 1.3 + 4096, `resident: ${early} kB, then ${late} kB`);
+  await until(() => readdirSync(join(host.state, 'plugins')).length <= 2, 'the old copies to go');
+});
