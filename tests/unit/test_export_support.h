@@ -30,6 +30,7 @@ static struct exportd_harness *fake_open(const char *plugin)
         snprintf(path, sizeof path, "%s/plugins/%s.so", build ? build : "build", plugin);
     if (exportd_harness_load(fake, path) != 0)
         fail_msg("%s", fake->fault);
+    exportd_workspace(&fake->job); /* some put files there first */
     return fake;
 }
 
