@@ -61,6 +61,12 @@ static void cleaned(uv_work_t *request, int status)
     (void)status;
 }
 
+void serve_set_log(const struct config *config)
+{
+    log_setup((enum log_level)config->host.log_level, config->host.log_json);
+    log_set_parts(config->host.log_detail.items, config->host.log_detail.count);
+}
+
 char *serve_generation_folder(struct host *host, struct error *error)
 {
     char *parent = memory_format("%s/plugins", host->config->host.state);
@@ -409,7 +415,7 @@ int command_serve(int count, char **arguments)
     host.config = command_load_config(options.conf_folder, false);
     if (!host.config)
         return EXIT_WRONG_USE;
-    log_setup((enum log_level)host.config->host.log_level, host.config->host.log_json);
+    serve_set_log(host.config);
     uv_loop_init(&host.loop);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();

@@ -42,6 +42,9 @@ struct host {
     bool stopping;
 };
 
+/* Has the log speak as this configuration wants. */
+void serve_set_log(const struct config *config);
+
 /* A new folder for the copies of the next generation's plugins (new string). NULL with error set. */
 char *serve_generation_folder(struct host *host, struct error *error);
 

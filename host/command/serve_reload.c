@@ -107,7 +107,7 @@ static json_t *take_over(struct reload *reload)
     reload->config = NULL;
     reload->catalog = NULL;
     reload->folder = NULL;
-    log_setup((enum log_level)config->host.log_level, config->host.log_json);
+    serve_set_log(config);
     json_t *warnings = tell_problems(&reload->problems, true);
     json_t *failures = tell_failures(catalog);
     http_server_adopt(host->http, config, catalog);

@@ -39,6 +39,7 @@ struct config_host {
     char *plugins; /* folder of the .so files; default beside the program (build tree) or LIBDIR/exportd/plugins */
     char *log_level_name;            /* debug | info | warning | error */
     enum config_log_level log_level; /* the same, as an enum (default info) */
+    struct config_list log_detail;   /* "part:level": other levels for single parts */
     bool log_json;                   /* key log_json, default no */
     enum config_sandbox sandbox;     /* auto | required | off; default auto */
     int64_t drain_timeout_ms;        /* default 30s */
@@ -327,6 +328,7 @@ enum config_kind {
     CONFIG_KIND_NAMES,    /* list of names of secrets */
     CONFIG_KIND_PATHS,    /* list of absolute paths */
     CONFIG_KIND_TASKS,    /* list of tasks */
+    CONFIG_KIND_LEVELS,   /* list of part:level */
 };
 
 /* One row of the table of settings, for whatever documents or checks it. */

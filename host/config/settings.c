@@ -40,6 +40,8 @@ static const struct config_setting settings[] = {
      .help = "Folder of the plugins' .so files. Empty: the folder that the program was installed with."},
     {HOST(log_level), .key = "log_level", CHOICE("debug|info|warning|error"), .default_text = "info",
      .help = "The least that is logged: debug, info, warning or error."},
+    {HOST(log_detail), .key = "log_detail", LIST(LEVELS), .default_text = "",
+     .help = "Other levels for single parts of the log, a plugin's name among them: nats:debug, http:warning."},
     {HOST(log_json), .key = "log_json", BOOLEAN, .default_text = "no",
      .help = "Log one JSON object a line, for machines, instead of text."},
     {HOST(sandbox), .key = "sandbox", CHOICE("auto|required|off"), .default_text = "auto",

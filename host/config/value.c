@@ -1,5 +1,7 @@
 #include "config/internal.h"
 
+#include "base/log.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +196,13 @@ static int check_item(enum config_kind kind, const char *item, struct config_why
         return config_check_network(item, why);
     case CONFIG_KIND_PATHS:
         return config_check_path(item, true, why);
+    case CONFIG_KIND_LEVELS:
+        return log_part_is_good(item)
+                   ? 0
+                   : config_refuse(why,
+                                   "has \"%.80s\"; write part:level, such as nats:debug, with debug, info, "
+                                   "warning or error",
+                                   item);
     case CONFIG_KIND_TASKS:
         return config_is_name(item, "-_./") ? 0 : config_refuse(why, "has \"%.80s\", which is no task's name", item);
     default:

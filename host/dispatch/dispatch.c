@@ -65,7 +65,8 @@ void dispatch_forget(struct active *active)
 void dispatch_drop(struct active *active)
 {
     active->lane->dispatch->stale++;
-    log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id, "its lease ran out: the job is another host's now");
+    log_attempt(LOG_LEVEL_WARNING, "dispatch", active->job->id, active->job->attempts,
+                "its lease ran out: the job is another host's now");
     dispatch_forget(active);
 }
 
@@ -473,7 +474,8 @@ static void on_pool_log(void *client, uint64_t lease, enum exportd_log_level lev
 {
     struct lane *lane = client;
     struct active *active = dispatch_find_lease(lane->dispatch, lease);
-    log_write((enum log_level)level, lane->plugin->name, active ? active->job->id : NULL, "%s", text);
+    log_attempt((enum log_level)level, lane->plugin->name, active ? active->job->id : NULL,
+                active ? active->job->attempts : 0, "%s", text);
     if (active && lane->dispatch->listeners && level >= EXPORTD_INFO)
         dispatch_tell(lane->dispatch, active->job, "log",
                       json_pack("{s:i, s:s}", "level", (int)level, "message", text), false);

@@ -138,9 +138,9 @@ static void try_again_later(struct dispatch *dispatch, struct store_op *op)
 static void give_end_up(struct active *active, struct store_op *op)
 {
     struct dispatch *dispatch = active->lane->dispatch;
-    log_write(LOG_LEVEL_ERROR, "store", active->job->id,
-              "the job's end can't be written before this host stops; it runs again at the next start: %s",
-              op->error.message);
+    log_attempt(LOG_LEVEL_ERROR, "store", active->job->id, active->job->attempts,
+                "the job's end can't be written before this host stops; it runs again at the next start: %s",
+                op->error.message);
     dispatch->pending_ops--;
     store_op_free(op);
     dispatch_forget(active);
@@ -158,8 +158,8 @@ static void on_finished(struct store_op *op, void *client)
             give_end_up(active, op);
             return;
         }
-        log_write(LOG_LEVEL_ERROR, "store", active->job->id,
-                  "the job's end is not on disk yet, and is tried again: %s", op->error.message);
+        log_attempt(LOG_LEVEL_ERROR, "store", active->job->id, active->job->attempts,
+                    "the job's end is not on disk yet, and is tried again: %s", op->error.message);
         error_clear(&op->error);
         try_again_later(dispatch, op);
         return;
@@ -172,7 +172,8 @@ static void on_finished(struct store_op *op, void *client)
             dispatch_wake_at(dispatch, op->finish.run_at_ms);
     } else {
         dispatch->stale++;
-        log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id, "its end came with an old lease and was dropped");
+        log_attempt(LOG_LEVEL_WARNING, "dispatch", active->job->id, active->job->attempts,
+                    "its end came with an old lease and was dropped");
     }
     struct store_delivery *deliveries = op->finish.applied ? op->finish.delivery : NULL;
     if (deliveries)
@@ -231,9 +232,9 @@ void dispatch_finish_error(struct active *active, const struct error *error)
         return;
     }
     bool again = error->retryable && active->job->attempts < active->job->max_attempts;
-    log_write(again ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "dispatch", active->job->id,
-              "attempt %d of %d failed%s: %s: %s", active->job->attempts, active->job->max_attempts,
-              again ? ", to be tried again" : "", error->code, error->message);
+    log_attempt(again ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "dispatch", active->job->id, active->job->attempts,
+                "attempt %d of %d failed%s: %s: %s", active->job->attempts, active->job->max_attempts,
+                again ? ", to be tried again" : "", error->code, error->message);
     finish(active, again ? STORE_FINISH_AGAIN : STORE_FINISH_FAILED, NULL, error);
 }
 

@@ -46,14 +46,16 @@ static void fall_back(struct active *active, const char *why)
     if (active->cancelled) {
         dispatch_finish_cancelled(active);
     } else if (lane) {
-        log_write(LOG_LEVEL_WARNING, "upstream", active->job->id, "the job runs here: %s", why);
+        log_attempt(LOG_LEVEL_WARNING, "upstream", active->job->id, active->job->attempts, "the job runs here: %s",
+                    why);
         active->lane = lane;
         if (active->route->steps)
             dispatch_pipeline_open(active);
         dispatch_enter(active);
     } else if (upstream->simulate) {
         json_t *result = json_pack("{s:b, s:s}", "simulated", 1, "task", active->job->task);
-        log_write(LOG_LEVEL_WARNING, "upstream", active->job->id, "the job is simulated: %s", why);
+        log_attempt(LOG_LEVEL_WARNING, "upstream", active->job->id, active->job->attempts, "the job is simulated: %s",
+                    why);
         dispatch_finish_completed(active, json_dumps(result, JSON_COMPACT));
         json_decref(result);
     } else {

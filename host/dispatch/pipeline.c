@@ -118,8 +118,8 @@ static void write_state(const struct active *active)
                               (int)run->has_workspace, "results", run->results, "artifacts", run->artifacts);
     mkdir(run->folder, 0700);
     if (json_dump_file(state, fresh, JSON_COMPACT) != 0 || rename(fresh, path) != 0)
-        log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id,
-                  "%s can't be written: %s; another attempt begins at the first step", path, strerror(errno));
+        log_attempt(LOG_LEVEL_WARNING, "dispatch", active->job->id, active->job->attempts,
+                    "%s can't be written: %s; another attempt begins at the first step", path, strerror(errno));
     json_decref(state);
     free(path);
     free(fresh);
@@ -196,8 +196,8 @@ static void keep_workspace(struct active *active, const char *folder)
         if (rename(folder, path) == 0)
             run->has_workspace = true;
         else
-            log_write(LOG_LEVEL_WARNING, "dispatch", active->job->id, "%s can't be kept: %s", folder,
-                      strerror(errno));
+            log_attempt(LOG_LEVEL_WARNING, "dispatch", active->job->id, active->job->attempts, "%s can't be kept: %s",
+                        folder, strerror(errno));
     }
     free(path);
 }

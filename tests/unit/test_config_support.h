@@ -228,6 +228,8 @@ static inline const char *bad_value(const struct config_setting *setting)
         return "/usr/share relative/path";
     case CONFIG_KIND_TASKS:
         return "good-task Bad!";
+    case CONFIG_KIND_LEVELS:
+        return "nats:debug http:loud";
     }
     return "";
 }
@@ -278,6 +280,9 @@ static inline void good_value(const struct config_setting *setting, char *text, 
     case CONFIG_KIND_TASKS:
         snprintf(text, size, "report/pdf");
         break;
+    case CONFIG_KIND_LEVELS:
+        snprintf(text, size, "nats:debug");
+        break;
     default:
         snprintf(text, size, "/srv/exportd");
         break;
@@ -318,6 +323,7 @@ static inline void loaded_value(const struct config *config, const struct config
     case CONFIG_KIND_NAMES:
     case CONFIG_KIND_PATHS:
     case CONFIG_KIND_TASKS:
+    case CONFIG_KIND_LEVELS:
         for (size_t i = 0, length = 0; i < list->count; i++, length = strlen(text))
             snprintf(text + length, size - length, "%s%s", i > 0 ? " " : "", list->items[i]);
         break;
