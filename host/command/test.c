@@ -196,7 +196,8 @@ static const struct route *choose_route(const struct test *test, const struct ca
     return NULL;
 }
 
-static struct job *make_job(const struct test *test, const struct catalog *catalog, struct error *error)
+static struct job *make_job(const struct test *test, const struct catalog *catalog, char **workspace,
+                            struct error *error)
 {
     json_t *data = read_input(test, error);
     const struct route *route = data ? choose_route(test, catalog, data, error) : NULL;
@@ -207,6 +208,12 @@ static struct job *make_job(const struct test *test, const struct catalog *catal
         if (route->needs_repro && !json_object_get(data, "repro") && !json_object_get(data, "repro_id")) {
             fprintf(stderr, "exportd test: the input names no repro: a small one is used\n");
             json_object_set_new(data, "repro", sample_repro());
+        }
+        if (route->after && !json_object_get(data, "previous")) {
+            fprintf(stderr, "exportd test: the input has no \"previous\", the result of %s: a small sample is used\n",
+                    route->after);
+            json_object_set_new(data, "previous", sample_previous(route));
+            *workspace = sample_workspace(route, test->scratch);
         }
         json_t *previous = json_incref(json_object_get(data, "previous")); /* the host's own, see plugin.h */
         json_object_del(data, "previous");
@@ -287,8 +294,8 @@ static int run_one(struct test *test, struct error *error)
     if (problems.errors > 0)
         error_set(error, "plugin_disabled", false, "its section of conf.d has mistakes, see above");
     config_problems_clear(&problems);
-    struct job *job = catalog && !error_is_set(error) ? make_job(test, catalog, error) : NULL;
-    char *left = NULL, *cache = NULL;
+    char *left = NULL, *cache = NULL, *workspace = NULL;
+    struct job *job = catalog && !error_is_set(error) ? make_job(test, catalog, &workspace, error) : NULL;
     int code = EXIT_WRONG_USE;
     if (job) {
         struct plugin *plugin = catalog->plugins[0];
@@ -300,7 +307,8 @@ static int run_one(struct test *test, struct error *error)
             options.spec.cache_folder = cache = memory_format("%s/cache/cache", test->scratch);
         if (use_launcher(test, &options, error) == 0) {
             struct trial_listener listener = {.client = plugin->name, .log = show_log, .progress = show_progress};
-            struct trial_job order = {.route = job->route, .data = job->data, .data_length = job->data_length};
+            struct trial_job order = {
+                .route = job->route, .data = job->data, .data_length = job->data_length, .workspace = workspace};
             struct trial_end end = {0};
             struct trial *trial = trial_new(&options);
             trial_listen(trial, &listener);
@@ -314,6 +322,7 @@ static int run_one(struct test *test, struct error *error)
         fprintf(stderr, "left in the worker's folder, beside the job's: %s\n", left);
     free(left);
     free(cache);
+    free(workspace);
     job_free(job);
     catalog_free(catalog);
     return code;

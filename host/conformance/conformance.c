@@ -82,9 +82,14 @@ int conformance_job(struct conformance *conformance, struct trial *trial, const 
         return -1;
     struct trial_listener listener = {.client = conformance, .log = on_log};
     trial_listen(trial, &listener);
-    struct trial_job job = {
-        .route = route->name, .data = text, .data_length = strlen(text), .cancel_after_ms = cancel_after_ms};
+    char *workspace = sample_workspace(route, conformance->scratch);
+    struct trial_job job = {.route = route->name,
+                            .data = text,
+                            .data_length = strlen(text),
+                            .workspace = workspace,
+                            .cancel_after_ms = cancel_after_ms};
     trial_run(trial, &job, end);
+    free(workspace);
     trial_listen(trial, NULL);
     if (strcmp(end->error.code, "artifact_invalid") == 0 && !conformance->artifact_fault[0])
         snprintf(conformance->artifact_fault, sizeof conformance->artifact_fault, "%.1000s", end->error.message);

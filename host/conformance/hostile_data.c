@@ -361,7 +361,13 @@ int sample_hostile(const struct route *route, const json_t *base, sample_take ta
         if (!stop)
             stop = vary_option(name, schema, base, take, client);
     }
-    json_t *previous[] = {json_integer(1), json_string("../.."), nested(NEST_LEVELS, false), json_array()};
+    json_t *previous[] = {json_integer(1),
+                          json_string("../.."),
+                          nested(NEST_LEVELS, false),
+                          json_array(),
+                          json_pack("{s:s, s:s}", "folder", "../../../../etc", "url", "\x1b[31m"),
+                          json_pack("{s:s, s:i}", "folder", "/etc", "commit", 7),
+                          json_pack("{s:{s:s}}", "repository", "folder", "repo/..")};
     for (size_t i = 0; i < sizeof previous / sizeof previous[0]; i++) {
         json_t *data = json_deep_copy(base);
         json_object_set_new(data, "previous", previous[i]);

@@ -104,6 +104,6 @@ json_t *sample_data(const struct route *route)
     if (route->needs_repro)
         json_object_set_new(data, "repro", sample_repro());
     if (route->after)
-        json_object_set_new(data, "previous", json_object());
+        json_object_set_new(data, "previous", sample_previous(route));
     return data;
 }

@@ -17,6 +17,11 @@ json_t *sample_repro(void);
  * route needs one. New. */
 json_t *sample_data(const struct route *route);
 
+/* checkout.c: for a route behind acquire-user-repo, what that one would say (else an empty object), and a workspace
+ * with a small repository in it, made anew in scratch (else NULL; NULL too where it can't be written). Both new. */
+json_t *sample_previous(const struct route *route);
+char *sample_workspace(const struct route *route, const char *scratch);
+
 /* A value that schema takes. New. */
 json_t *sample_value(const json_t *schema);
 

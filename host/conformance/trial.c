@@ -266,7 +266,8 @@ void trial_run(struct trial *trial, const struct trial_job *job, struct trial_en
                                .route = job->route,
                                .attempt = 1,
                                .data = job->data,
-                               .data_length = job->data_length};
+                               .data_length = job->data_length,
+                               .workspace = job->workspace};
     memset(end, 0, sizeof *end);
     tree_remove(trial->artifacts_folder);
     if (trial->worker && !worker_process_is_usable(trial->worker))

@@ -34,6 +34,8 @@ struct trial_job {
     const char *route;
     const char *data; /* JSON text */
     size_t data_length;
+    const char
+        *workspace; /* a folder in scratch that becomes the job's, and is moved away for it; NULL: an empty one */
     int64_t cancel_after_ms; /* cancelled after that long; 0: never */
 };
 
