@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { build, ownEnvironment, run, sanitized, source, startHost, temporaryFolder } from '../support/host.mjs';
 
 const missing = ['cmake', 'cc', 'pkg-config', 'curl', 'make'].filter(program => spawnSync('which', [program]).status !== 0);
@@ -156,6 +156,11 @@ test('every command of sdk/README.md does what it says', { skip: skip || sanitiz
     assert.match(spawnSync('dpkg-deb', ['--ctrl-tarfile', join(folder, 'my-export/build', deb)], { encoding: 'latin1' }).stdout, /conffiles/);
   }
   if (rpm) assert.ok(made.some(name => /^exportd-plugin-my-export-1\.0\.0-1\.\w+\.rpm$/.test(name)), made.join());
+
+  // As the guide's block for root has it: where the installed files are, by pkg-config's word.
+  const where = name => ok(`pkg-config --variable=${name} exportd`, { env, cwd: folder }).stdout.trim();
+  assert.equal(resolve(where('plugindir')), plugins);
+  assert.equal(resolve(where('confdir')), conf);
 
   // The next build is taken in by a reload, and the host's own settings hold.
   writeFileSync(join(conf, 'my-export.conf'), '[plugin my-export]\ngreeting = Welcome\n');
