@@ -121,7 +121,7 @@ test('packages', { skip, timeout: 25 * 60_000 }, async t => {
 
   await t.test('a host in it does jobs', async () => {
     const host = await new InstalledHost(t, root).start();
-    const { json } = await host.runJob(report('first', 'pdf'));
+    const { json } = await host.runJob(report('installed', 'pdf'));
     assert.equal(json.status, 'completed', JSON.stringify(json));
     const pdf = await (await fetch(json.result.artifacts[0].url)).arrayBuffer();
     assert.equal(Buffer.from(pdf).subarray(0, 5).toString(), '%PDF-');
@@ -180,6 +180,7 @@ dpkg -i build/exportd-plugin-my-export_*.deb
 for i in $(seq 100); do curl -sS localhost:8080/jobs/third | grep -q completed && break; sleep 0.1; done
 echo "back: $(curl -sS localhost:8080/jobs/third)"
 echo "all was done"`);
+    inside(root, 'dpkg --purge exportd-plugin-my-export; rm -rf /usr/lib/exportd/plugins/my-export.so /etc/exportd/conf.d/my-export.conf /usr/share/doc/exportd-plugin-my-export /author');
     assert.match(said, /^all was done$/m, said);
     assert.match(said, /"jobId": ?"second".*"status": ?"completed"/);
     assert.match(said, /^without: .*"status": ?"pending".*"waitingFor": ?"a plugin that offers its route/m, said);
