@@ -116,6 +116,18 @@ static bool is_open(const struct lane *lane)
     return lane->plugin->enabled && !lane->retired && !lane->dispatch->draining;
 }
 
+static void note_start(struct active *active)
+{
+    struct job *job = active->job;
+    int64_t now_ms = clock_now_ms();
+    int64_t since_ms = job->run_at_ms > job->created_at_ms ? job->run_at_ms : job->created_at_ms;
+    struct route_state *route = dispatch_route_state(active->lane->dispatch, job->route);
+    if (route && job->attempts == 1 && active->started_ns == 0)
+        histogram_add(&route->stats.waits, now_ms > since_ms ? (double)(now_ms - since_ms) / 1000 : 0);
+    if (!active->pipeline || job->started_at_ms == 0)
+        job->started_at_ms = now_ms;
+}
+
 static void start_in_worker(struct active *active)
 {
     struct lane *lane = active->lane;
@@ -129,9 +141,8 @@ static void start_in_worker(struct active *active)
     };
     struct error error = {0};
     char *workspace = NULL;
+    note_start(active);
     active->started_ns = clock_monotonic_ns();
-    if (!active->pipeline || active->job->started_at_ms == 0)
-        active->job->started_at_ms = clock_now_ms();
     active->state = ACTIVE_RUNNING;
     if (lane->forwards) {
         dispatch_forward_start(active);
@@ -498,6 +509,20 @@ static void on_pool_progress(void *client, uint64_t lease, double fraction, cons
                       json_pack("{s:f, s:s}", "progress", fraction, "stage", stage), false);
 }
 
+static void count_loss(struct dispatch *dispatch, const char *plugin, const char *cause)
+{
+    for (size_t i = 0; i < dispatch->loss_count; i++) {
+        struct dispatch_loss *loss = &dispatch->losses[i];
+        if (strcmp(loss->plugin, plugin) == 0 && strcmp(loss->cause, cause) == 0) {
+            loss->count++;
+            return;
+        }
+    }
+    dispatch->losses = memory_resized(dispatch->losses, dispatch->loss_count + 1, sizeof *dispatch->losses);
+    dispatch->losses[dispatch->loss_count++] =
+        (struct dispatch_loss){.plugin = memory_text(plugin), .cause = memory_text(cause), .count = 1};
+}
+
 static void on_pool_finished(void *client, const struct worker_outcome *outcome)
 {
     struct lane *lane = client;
@@ -505,13 +530,15 @@ static void on_pool_finished(void *client, const struct worker_outcome *outcome)
     struct active *active = dispatch_find_lease(dispatch, outcome->lease);
     dispatch->running--;
     lane->recent_finishes++;
+    if (outcome->crashed)
+        count_loss(dispatch, lane->plugin->name, outcome->error.code);
     if (!active) {
         dispatch->stale++;
         return;
     }
     struct route_state *route = dispatch_route_state(dispatch, active->job->route);
     if (route)
-        route->stats.seconds += (double)(clock_monotonic_ns() - active->started_ns) / 1e9;
+        histogram_add(&route->stats.attempts, (double)(clock_monotonic_ns() - active->started_ns) / 1e9);
     if (dispatch->closing && outcome->status != EXPORTD_OK && !active->cancelled) {
         if (active->pipeline)
             dispatch_pipeline_keep(active, outcome->folder);
@@ -594,6 +621,11 @@ void dispatch_free(struct dispatch *dispatch)
         free(dispatch->routes[i]->name);
         free(dispatch->routes[i]);
     }
+    for (size_t i = 0; i < dispatch->loss_count; i++) {
+        free((char *)(uintptr_t)dispatch->losses[i].plugin);
+        free((char *)(uintptr_t)dispatch->losses[i].cause);
+    }
+    free(dispatch->losses);
     free(dispatch->lanes);
     free(dispatch->routes);
     generation_release(dispatch->generation);
@@ -610,6 +642,8 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
         .stale = dispatch->stale,
         .store_errors = dispatch->store_errors,
         .dead_letters = dispatch->dead_letters,
+        .losses = dispatch->losses,
+        .loss_count = dispatch->loss_count,
         .routes = memory_zeroed(dispatch->route_count, sizeof *stats.routes),
         .route_count = dispatch->route_count,
     };

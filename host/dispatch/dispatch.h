@@ -9,6 +9,7 @@
 #define EXPORTD_DISPATCH_DISPATCH_H
 
 #include "artifact/uploader.h"
+#include "base/histogram.h"
 #include "config/config.h"
 #include "job/job.h"
 #include "plugin/generation.h"
@@ -119,8 +120,13 @@ void dispatch_free(struct dispatch *dispatch);
 struct dispatch_route_stats {
     const char *name; /* of the route: borrowed from the dispatcher */
     uint64_t completed, failed, cancelled, retried, submitted;
-    double seconds;        /* in workers, of finished attempts */
-    bool waits_for_plugin; /* jobs wait for it, and no plugin of this host offers it */
+    struct histogram waits, attempts, durations; /* in seconds */
+    bool waits_for_plugin;                       /* jobs wait for it, and no plugin of this host offers it */
+};
+
+struct dispatch_loss {
+    const char *plugin, *cause; /* borrowed from the dispatcher; cause: a code such as worker_memory */
+    uint64_t count;
 };
 
 struct dispatch_stats {
@@ -136,6 +142,8 @@ struct dispatch_stats {
     uint64_t dead_letters;               /* requests that could not become jobs */
     struct dispatch_route_stats *routes; /* the caller frees it */
     size_t route_count;
+    const struct dispatch_loss *losses; /* borrowed */
+    size_t loss_count;
 };
 
 struct dispatch_stats dispatch_stats(struct dispatch *dispatch);

@@ -63,8 +63,9 @@ void dispatch_deliver(struct dispatch *dispatch, struct store_delivery *first)
     }
 }
 
-static void count_end(struct active *active, enum store_finish_kind kind)
+static void count_end(struct active *active, enum store_finish_kind kind, int64_t finished_at_ms)
 {
+    int64_t took_ms = finished_at_ms - active->job->created_at_ms;
     struct route_state *route = dispatch_route_state(active->lane->dispatch, active->job->route);
     if (!route)
         return;
@@ -78,6 +79,8 @@ static void count_end(struct active *active, enum store_finish_kind kind)
         route->stats.retried++;
     if (kind == STORE_FINISH_AGAIN || kind == STORE_FINISH_RELEASE)
         route->backlog = true;
+    else
+        histogram_add(&route->stats.durations, took_ms > 0 ? (double)took_ms / 1000 : 0);
 }
 
 static void tell_end(struct active *active, const struct store_op *op)
@@ -166,7 +169,7 @@ static void on_finished(struct store_op *op, void *client)
     }
     dispatch->pending_ops--;
     if (op->finish.applied) {
-        count_end(active, op->finish.finish);
+        count_end(active, op->finish.finish, op->finish.finished_at_ms);
         tell_end(active, op);
         if (op->finish.finish == STORE_FINISH_AGAIN)
             dispatch_wake_at(dispatch, op->finish.run_at_ms);

@@ -99,6 +99,8 @@ struct dispatch {
     int64_t running;
     int64_t uploading;
     uint64_t stale, store_errors, pruned, dead_letters;
+    struct dispatch_loss *losses; /* whose texts are its own */
+    size_t loss_count;
 };
 
 /* NULL where no plugin of this generation offers it. */

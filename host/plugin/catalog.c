@@ -121,7 +121,7 @@ static void start_probes(struct scan *scan)
             .name = name ? name + 1 : probe->path,
             .program = scan->catalog->worker_program,
             .plugin_path = probe->copy ? probe->copy : probe->path,
-            .checked_path = probe->copy ? probe->path : NULL,
+            .original_path = probe->copy ? probe->path : NULL,
             .probe = true,
             .sandbox = scan->catalog->config->host.sandbox != CONFIG_SANDBOX_OFF,
             .memory_bytes = (int64_t)1 << 30,
@@ -154,6 +154,12 @@ static int by_text(const void *left, const void *right)
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
+static bool is_plugin_name(const char *name)
+{
+    size_t length = strlen(name);
+    return name[0] != '.' && length > 3 && strcmp(name + length - 3, ".so") == 0;
+}
+
 static int list_files(const char *folder, char ***paths, size_t *count, struct error *error)
 {
     DIR *entries = opendir(folder);
@@ -161,8 +167,7 @@ static int list_files(const char *folder, char ***paths, size_t *count, struct e
         return error_set(error, "plugins_folder", false, "the plugins' folder %s: %s; set [host] plugins", folder,
                          strerror(errno));
     for (struct dirent *entry; (entry = readdir(entries)) && *count < PLUGINS_MAX;) {
-        size_t length = strlen(entry->d_name);
-        if (entry->d_name[0] == '.' || length < 4 || strcmp(entry->d_name + length - 3, ".so") != 0)
+        if (!is_plugin_name(entry->d_name))
             continue;
         *paths = memory_resized(*paths, *count + 1, sizeof **paths);
         (*paths)[(*count)++] = memory_format("%s/%s", folder, entry->d_name);
@@ -196,6 +201,25 @@ static char *copy_file(const char *path, const char *folder, struct error *error
     if (to >= 0 && close(to) != 0 && count == 0)
         error_set(error, "plugin_missing", true, "%s can't be written: %s", copy, strerror(errno));
     return copy;
+}
+
+/* What lies beside the plugins and is none, such as a library that some of them find by $ORIGIN. */
+static void link_others(const char *folder, const char *copies)
+{
+    DIR *entries = opendir(folder);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        if (entry->d_name[0] == '.' || is_plugin_name(entry->d_name))
+            continue;
+        char *from = memory_format("%s/%s", folder, entry->d_name),
+             *to = memory_format("%s/%s", copies, entry->d_name);
+        if (symlink(from, to) != 0 && errno != EEXIST) {
+            /* who needs it will say that it isn't there */
+        }
+        free(from);
+        free(to);
+    }
+    if (entries)
+        closedir(entries);
 }
 
 static void put_aside(struct catalog *catalog, const char *path, const struct error *error)
@@ -342,6 +366,8 @@ static struct catalog *load_folder(const struct config *config, const char *copi
         catalog_free(catalog);
         return NULL;
     }
+    if (copies)
+        link_others(config->host.plugins, copies);
     scan_files(catalog, paths, count, copies, previous, problems);
     pipeline_add_routes(catalog, problems);
     pipeline_imply(catalog);

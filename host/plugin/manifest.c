@@ -215,6 +215,7 @@ static void make_spec(const struct catalog *catalog, struct plugin *plugin)
     spec->name = plugin->name;
     spec->program = catalog->worker_program;
     spec->plugin_path = plugin->copy ? plugin->copy : plugin->path;
+    spec->original_path = plugin->copy ? plugin->path : NULL;
     spec->options = plugin->option_values;
     spec->sandbox = catalog->config->host.sandbox != CONFIG_SANDBOX_OFF;
     spec->network = settings->network;

@@ -1,5 +1,6 @@
 #include "store/direct.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <fcntl.h>
@@ -17,8 +18,9 @@ struct direct {
     const struct direct_events *events;
     void *client;
     struct op_list gathered;
-    size_t urgent;        /* of them, those that aren't lazy */
-    struct op_list sent;  /* the batch whose answer is to come */
+    size_t urgent;       /* of them, those that aren't lazy */
+    struct op_list sent; /* the batch whose answer is to come */
+    int64_t sent_ns;
     bool lazy_late;       /* lazy ones have waited for LAZY_MS */
     bool lent;            /* the engine is the thread's */
     uv_prepare_t at_turn; /* the loop is about to wait: what has gathered goes */
@@ -94,7 +96,8 @@ static void finish(struct direct *direct, int failed, const struct error *error)
     direct->sent = (struct op_list){0};
     if (failed)
         op_list_fail(batch.first, error);
-    direct->events->done(direct->client, &batch, failed, error);
+    double seconds = (double)(clock_monotonic_ns() - direct->sent_ns) / 1e9;
+    direct->events->done(direct->client, &batch, seconds, failed, error);
     op_list_call_back(&batch);
     arrange(direct);
 }
@@ -154,6 +157,7 @@ static void launch(struct direct *direct, bool lazy_too)
         return;
     }
     direct->sent = batch;
+    direct->sent_ns = clock_monotonic_ns();
     uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
     if (watch(direct, socket, wants_write) != 0)
         uv_timer_start(&direct->answer_timer, on_too_late, 0, 0);

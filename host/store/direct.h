@@ -18,7 +18,7 @@ struct direct_events {
     /* The engine is the thread's, with these operations, until direct_resume(). */
     void (*fall_back)(void *client, struct op_list *list);
     /* A batch is over; its callbacks come next. error: of the batch, or empty. */
-    void (*done)(void *client, const struct op_list *batch, int failed, const struct error *error);
+    void (*done)(void *client, const struct op_list *batch, double seconds, int failed, const struct error *error);
 };
 
 struct direct *direct_new(uv_loop_t *loop, struct store_engine *engine, int64_t timeout_ms,

@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "store/direct.h"
 #include "store/engine.h"
@@ -79,13 +80,14 @@ static struct op_list take_batch(struct store *store)
 }
 
 /* The mutex is held. */
-static void count_batch(struct store *store, const struct op_list *batch, int failed, const struct error *error)
+static void count_batch(struct store *store, const struct op_list *batch, double seconds, int failed,
+                        const struct error *error)
 {
     store->stats.commits++;
     store->stats.operations += batch->count;
     store->stats.failures += failed ? 1 : 0;
-    if ((int64_t)batch->count > store->stats.largest_batch)
-        store->stats.largest_batch = (int64_t)batch->count;
+    histogram_add(&store->stats.batches, (double)batch->count);
+    histogram_add(&store->stats.seconds, seconds);
     store->trouble = *error;
 }
 
@@ -102,11 +104,13 @@ static void *store_thread(void *client)
             continue;
         pthread_mutex_unlock(&store->mutex);
         struct error error = {0};
+        int64_t began_ns = clock_monotonic_ns();
         int failed = run_batch(store, batch.first, &error);
+        double seconds = (double)(clock_monotonic_ns() - began_ns) / 1e9;
         rest_when_quiet(store, batch.count);
         pthread_mutex_lock(&store->mutex);
 
-        count_batch(store, &batch, failed, &error);
+        count_batch(store, &batch, seconds, failed, &error);
         op_list_join(&store->done, &batch);
         store->thread_works = store->waiting.first != NULL;
         uv_async_send(&store->done_signal);
@@ -155,11 +159,12 @@ static void on_direct_fallback(void *client, struct op_list *list)
     hand_to_thread(store, list);
 }
 
-static void on_direct_done(void *client, const struct op_list *batch, int failed, const struct error *error)
+static void on_direct_done(void *client, const struct op_list *batch, double seconds, int failed,
+                           const struct error *error)
 {
     struct store *store = client;
     pthread_mutex_lock(&store->mutex);
-    count_batch(store, batch, failed, error);
+    count_batch(store, batch, seconds, failed, error);
     pthread_mutex_unlock(&store->mutex);
 }
 
@@ -172,6 +177,8 @@ struct store *store_open(const struct store_options *options, uv_loop_t *loop, s
     if (!engine)
         return NULL;
     struct store *store = memory_zeroed(1, sizeof *store);
+    store->stats.batches.kind = HISTOGRAM_COUNTS;
+    store->stats.seconds.kind = HISTOGRAM_COMMITS;
     store->engine = engine;
     store->loop = loop;
     uv_async_init(loop, &store->done_signal, on_done);

@@ -19,6 +19,7 @@
 #define EXPORTD_STORE_STORE_H
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "job/job.h"
 
 #include <stdbool.h>
@@ -201,7 +202,7 @@ struct store_op {
 
 struct store_stats {
     uint64_t commits, operations, failures;
-    int64_t largest_batch;
+    struct histogram batches, seconds; /* operations in a commit, and what it took */
 };
 
 struct store_options {

@@ -179,8 +179,8 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)handle;
     (void)suggested;
-    /* Each read is used up before the loop's next: one buffer serves all workers of a loop. A reload probes plugins on
-     * a loop of its own, on another thread. */
+    /* Each read is used up before the loop's next: one buffer serves all workers of a loop. A reload probes plugins
+     * on a loop of its own, on another thread. */
     static _Thread_local char shared[65536];
     *buffer = uv_buf_init(shared, sizeof shared);
 }
@@ -277,7 +277,7 @@ static void send_configuration(struct worker_process *worker)
     const struct worker_spec *spec = worker->spec;
     json_t *configuration = json_pack(
         "{s:b, s:s, s:s?, s:O?, s:O?, s:O?, s:s?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe,
-        "plugin", spec->plugin_path, "checked", spec->checked_path, "options", spec->options, "secrets",
+        "plugin", spec->plugin_path, "original", spec->original_path, "options", spec->options, "secrets",
         spec->secrets, "read", spec->read, "workspace", worker->folder, "cache", spec->cache_folder, "network",
         (int)spec->network, "exec", (int)spec->exec, "memory", (json_int_t)spec->memory_bytes, "file",
         (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);

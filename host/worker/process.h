@@ -25,7 +25,7 @@ struct worker_spec {
     const char *name;    /* the plugin's, for messages */
     const char *program; /* the path of exportd-worker */
     const char *plugin_path;
-    const char *checked_path;  /* plugin_path is a copy of this file, whose owner and mode count; or NULL */
+    const char *original_path; /* plugin_path is a copy of this; a probe looks at its owner and mode; or NULL */
     json_t *options, *secrets; /* objects of text */
     json_t *read;              /* array of paths */
     const char *work_folder;   /* a folder for this worker is made in it; NULL: a probe, which needs none */

@@ -327,20 +327,30 @@ out:
     return failed;
 }
 
-static int enter_sandbox(json_t *configuration, bool own_proc, json_t **sandbox_json, struct error *error)
+static const char *folder_of(const char *path, char *folder, size_t size)
 {
-    const char *read_paths[READ_PATHS_MAX + 1] = {NULL};
-    json_t *read = json_object_get(configuration, "read");
-    for (size_t i = 0; i < json_array_size(read) && i < READ_PATHS_MAX; i++)
-        read_paths[i] = json_string_value(json_array_get(read, i));
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", json_string_value(json_object_get(configuration, "plugin")));
+    snprintf(folder, size, "%s", path);
     char *slash = strrchr(folder, '/');
     if (slash && slash != folder)
         *slash = '\0';
+    return folder;
+}
+
+static int enter_sandbox(json_t *configuration, bool own_proc, json_t **sandbox_json, struct error *error)
+{
+    const char *read_paths[READ_PATHS_MAX + 2] = {NULL};
+    json_t *read = json_object_get(configuration, "read");
+    size_t count = 0;
+    for (; count < json_array_size(read) && count < READ_PATHS_MAX; count++)
+        read_paths[count] = json_string_value(json_array_get(read, count));
+    char folder[4096], original[4096];
+    const char *copied_from = json_string_value(json_object_get(configuration, "original"));
+    if (copied_from)
+        read_paths[count] = folder_of(copied_from, original, sizeof original);
     struct sandbox_policy policy = {
         .workspace = json_string_value(json_object_get(configuration, "workspace")),
-        .plugin_folder = folder,
+        .plugin_folder =
+            folder_of(json_string_value(json_object_get(configuration, "plugin")), folder, sizeof folder),
         .read = read_paths,
         .cache = json_string_value(json_object_get(configuration, "cache")),
         .network = json_is_true(json_object_get(configuration, "network")),
@@ -435,14 +445,14 @@ int runtime_main(int fd)
     bool own_proc = json_is_true(json_object_get(configuration, "exec")) &&
                     keeper_start(json_is_true(json_object_get(configuration, "network")));
     crash_install(fd);
-    const char *checked = json_string_value(json_object_get(configuration, "checked"));
-    if ((checked && loader_check_file(checked, &error) != 0) ||
+    const char *original = json_string_value(json_object_get(configuration, "original"));
+    bool probe = json_is_true(json_object_get(configuration, "probe"));
+    if ((probe && original && loader_check_file(original, &error) != 0) ||
         enter_sandbox(configuration, own_proc, &sandbox, &error) != 0 ||
         loader_open(path, &runtime.plugin, &error) != 0) {
         refuse(fd, error.code, error.message);
         goto out;
     }
-    bool probe = json_is_true(json_object_get(configuration, "probe"));
     if (!probe && serve(&runtime) != 1)
         goto out;
     if (send_ready(&runtime, sandbox) != 0 || probe)

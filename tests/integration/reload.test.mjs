@@ -49,6 +49,18 @@ test('a file that is written over in place disturbs no worker', async t => {
   assert.equal(await host.metric('exportd_worker_crashes_total{plugin="edition"}') ?? 0, 0);
 });
 
+test('a plugin finds a library that lies beside it, though it runs from a copy', async t => {
+  const host = await startHost(t, { plugins: ['noop'] });
+  for (const name of ['origin.so', 'libexportd-test-beside.so.1']) {
+    copyFileSync(join(build, 'test-plugins-beside', name), join(host.plugins, name));
+    chmodSync(join(host.plugins, name), 0o755);
+  }
+  const { json } = await host.request('POST', '/reload');
+  assert.deepEqual(json.failures, []);
+  const job = await host.runJob({ task: 'missing-dependency', data: {} });
+  assert.equal(job.status, 'completed', JSON.stringify(job));
+});
+
 test('a new .so and its .conf, and a reload, are all that a new export type takes; without it, its jobs wait', async t => {
   const host = await startHost(t, { plugins: ['noop'] });
   assert.equal((await host.process_({ task: 'edition', data: {} })).status, 404);
