@@ -16,11 +16,12 @@ static void on_log(void *client, enum exportd_log_level level, const char *text)
         snprintf(conformance->artifact_fault, sizeof conformance->artifact_fault, "%s", text);
 }
 
-struct trial_options conformance_trial(const struct conformance *conformance)
+struct trial_options conformance_trial(struct conformance *conformance)
 {
     struct trial_options options = {
         .spec = conformance->plugin->spec,
         .scratch = conformance->scratch,
+        .interrupted = &conformance->interrupted,
         .artifacts = {.max_count = conformance->config->jobs.max_artifacts,
                       .max_bytes = conformance->config->jobs.max_artifact_bytes},
     };
@@ -77,6 +78,8 @@ static char *make_text(const struct conformance *conformance, const struct route
 int conformance_job(struct conformance *conformance, struct trial *trial, const struct route *route,
                     const json_t *data, int64_t cancel_after_ms, struct trial_end *end, struct error *error)
 {
+    if (conformance->interrupted)
+        return error_set(error, "cancelled", false, "the run was interrupted");
     char *text = make_text(conformance, route, data, error);
     if (!text)
         return -1;
@@ -91,6 +94,8 @@ int conformance_job(struct conformance *conformance, struct trial *trial, const 
     trial_run(trial, &job, end);
     free(workspace);
     trial_listen(trial, NULL);
+    if (conformance->interrupted)
+        report_stop(&conformance->report);
     if (strcmp(end->error.code, "artifact_invalid") == 0 && !conformance->artifact_fault[0])
         snprintf(conformance->artifact_fault, sizeof conformance->artifact_fault, "%.1000s", end->error.message);
     free(text);

@@ -27,6 +27,7 @@ struct conformance {
     const json_t *options;  /* an object that goes into each job's data */
     const char *cache;      /* what workers get where a cache is granted: a folder in scratch */
     bool granted;           /* workers get the network and the secrets that conf.d grants */
+    bool interrupted;       /* by SIGINT: no further job is run, and nothing more is reported */
     struct report report;
     char artifact_fault[1024]; /* what was wrong with an artifact of any job; "" for nothing */
 };
@@ -37,7 +38,7 @@ bool conformance_run(struct conformance *conformance);
 /* For the groups of checks. */
 
 /* The plugin's worker as the checks start it. network and secrets: see granted. */
-struct trial_options conformance_trial(const struct conformance *conformance);
+struct trial_options conformance_trial(struct conformance *conformance);
 
 /* Runs a job with data (borrowed), as the host would. Returns 0, or -1 with error set where the host itself refuses
  * the data. end is to be cleared after 0. */

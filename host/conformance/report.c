@@ -18,6 +18,8 @@ void report_add(struct report *report, enum report_verdict verdict, const char *
                 const char *format, ...)
 {
     char text[2400];
+    if (report->stopped)
+        return;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -35,6 +37,13 @@ void report_add(struct report *report, enum report_verdict verdict, const char *
         fflush(report->out);
     }
     free(plain);
+}
+
+void report_stop(struct report *report)
+{
+    if (!report->stopped)
+        report_add(report, REPORT_FAILED, "interrupted", NULL, "the run was interrupted; start it again");
+    report->stopped = true;
 }
 
 bool report_end(struct report *report, const char *file, const char *plugin)

@@ -169,6 +169,8 @@ static void on_cancel(uv_timer_t *timer)
 static void on_interrupt(uv_signal_t *handle, int number)
 {
     struct trial *trial = handle->data;
+    if (trial->options.interrupted)
+        *trial->options.interrupted = true;
     if (!trial->worker)
         return;
     if (trial->options.unwatched && trial->options.launcher)

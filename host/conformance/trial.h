@@ -27,6 +27,7 @@ struct trial_options {
     const char *launcher;    /* shell words that the worker is started with, as "valgrind --quiet"; NULL: none */
     bool launcher_stays;     /* as the worker's parent; else it becomes the worker */
     bool unwatched;          /* no limits of time or memory: a person looks on */
+    bool *interrupted;       /* set to true by SIGINT, which also ends the job; may be NULL */
     struct artifact_limits artifacts;
 };
 

@@ -1,10 +1,10 @@
 // exportd test: every shipped plugin passes, and each bad one fails by the line that says why.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, confFolder, pluginFolder, run, sanitized, source, temporaryFolder } from '../support/host.mjs';
+import { afterwards, build, confFolder, exportd, ownEnvironment, pluginFolder, run, sanitized, source, temporaryFolder, until } from '../support/host.mjs';
 
 const bad = name => join(build, 'test-plugins', `bad-${name}.so`);
 
@@ -128,6 +128,22 @@ test('who is not root gets the same checks', { skip: process.getuid() !== 0 && '
   assert.equal(good.checks.find(check => check.check === 'descriptors').verdict, 'ok');
   assert.deepEqual(as('bad-descriptors.so').checks.filter(check => check.verdict === 'failed').map(check => check.check), ['descriptors']);
   assert.deepEqual(as('bad-writer.so').checks.filter(check => check.verdict === 'failed').map(check => check.check), ['workspace']);
+});
+
+test('Ctrl-C ends a run soon, says so and leaves nothing behind', async t => {
+  const folder = temporaryFolder(t);
+  const child = spawn(exportd, ['test', join(build, 'plugins', 'export-docker.so')], { env: { ...ownEnvironment(), TMPDIR: folder, EXPORTD_HOST_PLUGINS: pluginFolder(folder, []) }, stdio: ['ignore', 'pipe', 'inherit'] });
+  afterwards(t, () => child.kill('SIGKILL'));
+  let out = '';
+  child.stdout.on('data', chunk => { out += chunk; });
+  const ended = new Promise(done => child.on('close', (code, signal) => done({ code, signal })));
+  await until(() => /^ok +same-bytes/m.test(out), 'the check before the jobs in a row');
+  await new Promise(done => setTimeout(done, 200)); // they run
+  child.kill('SIGINT');
+  assert.deepEqual(await ended, { code: 1, signal: null }, out);
+  assert.match(out, /^FAILED +interrupted +the run was interrupted/m);
+  assert.doesNotMatch(out, /^\S+ +(hostile|grants)/m);
+  assert.deepEqual(readdirSync(folder), ['plugins']);
 });
 
 test('--input runs one job and shows its log, progress and result', t => {
