@@ -28,16 +28,16 @@ _exportd()
     [retry]='-c --url --json'
     [migrate]='-c'
     [deliveries]='-c --url --json --state --dead retry'
-    [reload]='-c'
-    [new]=''
-    [test]='--json --input --gdb --valgrind'
+    [reload]='-c --url --json'
+    [new]='--route -d'
+    [test]='-c --route --option --granted --json --input --gdb --valgrind'
   )
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${!options[*]} --help --version" -- "$current"))
     return
   fi
   case $previous in
-  -c | -o) COMPREPLY=($(compgen -d -- "$current")); return ;;
+  -c | -d | -o) COMPREPLY=($(compgen -d -- "$current")); return ;;
   --repro | --input) COMPREPLY=($(compgen -f -- "$current")); return ;;
   --route) _exportd_routes "$current"; return ;;
   --state)

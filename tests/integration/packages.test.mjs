@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, openSync, closeSync, readFileSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { sanitized, source, temporaryFolder } from '../support/host.mjs';
+import { run, sanitized, source, temporaryFolder } from '../support/host.mjs';
 import { Container, Images, whyNoBuildah } from '../support/containers.mjs';
 import { Caller, startNats } from '../support/nats.mjs';
 import { Postgres, freePort } from '../support/servers.mjs';
@@ -30,6 +30,20 @@ test('the unit is one that systemd takes, at an exposure of 2.5 or better', { sk
   const done = spawnSync('systemd-analyze', ['verify', '--man=no', unit], { encoding: 'utf8' });
   // The program that it starts isn't installed here; nothing else may be said.
   assert.equal(done.stderr.split('\n').filter(line => line && !/Command \/usr\/bin\/exportd is not executable/.test(line)).join('\n'), '');
+});
+
+test('the completion offers every command, and every option that its help names', () => {
+  const commands = [...run(['help']).stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name);
+  assert.ok(commands.length > 10, commands.join(' '));
+  const offered = (...words) => sh('bash', ['-c', `source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _exportd exportd "\${!#}" "\${*: -2:1}"; printf '%s\\n' "\${COMPREPLY[@]}"`,
+    join(source, 'packaging/completion/exportd.bash'), 'exportd', ...words]).trim().split('\n');
+  assert.deepEqual(offered('').filter(word => !word.startsWith('-')).sort(), commands.sort());
+  for (const command of commands) {
+    const help = run([command, '--help']);
+    const named = [...new Set((help.stdout + help.stderr).match(/(?<=[[ |])--?[a-z]+\b/g) ?? [])];
+    const offers = offered(command, '-');
+    assert.deepEqual(named.filter(option => !offers.includes(option)), [], command);
+  }
 });
 
 const skip = sanitized ? 'packages are release builds; the run on that build has this' : whyNoRoot();
