@@ -127,7 +127,10 @@ static void try_property(struct values *values, const char *name, const json_t *
     const char *type = json_string_value(json_object_get(schema, "type"));
     if (json_object_get(schema, "const"))
         return;
-    json_array_foreach(json_object_get(schema, "enum"), index, value) try_value(values, name, json_incref(value));
+    json_array_foreach(json_object_get(schema, "enum"), index, value)
+    {
+        try_value(values, name, json_incref(value));
+    }
     if (json_object_get(schema, "enum"))
         return;
     if (type && strcmp(type, "boolean") == 0) {
@@ -191,7 +194,9 @@ void check_options(struct conformance *conformance, const struct route *route, c
     const char *name;
     json_t *schema;
     json_object_foreach(json_object_get(route->schema, "properties"), name, schema)
+    {
         try_property(&values, name, schema);
+    }
     int asked = try_without(&values);
     json_t *data = conformance_data(conformance, route);
     struct trial_end end = {0};
