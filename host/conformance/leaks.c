@@ -25,7 +25,7 @@ struct measure {
     int64_t resident_bytes;
 };
 
-/* Behind a launcher the worker is its child. */
+/* Behind a launcher the worker is its child; 0 where the kernel doesn't say which. */
 static int worker_of(int pid, bool launched)
 {
     char path[64];
@@ -34,8 +34,8 @@ static int worker_of(int pid, bool launched)
         return pid;
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
     FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%d", &child) != 1) /* NOLINT(cert-err34-c): the kernel's own number */
-        child = pid;
+    if (!file || fscanf(file, "%d", &child) != 1) /* NOLINT(cert-err34-c): the kernel's own number */
+        child = 0;                                /* there is no /proc/0: nothing can be counted */
     if (file)
         fclose(file);
     return child;
@@ -136,7 +136,9 @@ static void judge_memory(struct report *report, const char *route, const struct 
     report_add(report, REPORT_SKIPPED, "memory", route,
                "exportd is built with AddressSanitizer, which keeps freed memory for a while");
 #else
-    if (growth > most)
+    if (series->warm.resident_bytes == 0 || series->last.resident_bytes == 0)
+        report_add(report, REPORT_SKIPPED, "memory", route, "the worker's can't be read in /proc");
+    else if (growth > most)
         report_add(
             report, REPORT_FAILED, "memory", route,
             "it grew by %lld KB in %d jobs, %lld KB each, and does not give them back; free what each job takes "
