@@ -202,7 +202,7 @@ test('--gdb stops where the plugin crashes', { skip: (!existsSync('/usr/bin/gdb'
   assert.match(stderr, /under gdb the worker has no sandbox/);
 });
 
-for (const [name, abi] of [['abi-1-0', [1, 0]], ['abi-1-1', [1, 1]]])
+for (const [name, abi] of [['abi-1-0', [1, 0]], ['abi-1-1', [1, 1]], ['abi-1-2', [1, 2]]])
   test(`a plugin built with the frozen header of ABI ${abi.join('.')} loads, runs and passes today`, t => {
     const folder = temporaryFolder(t);
     const plugins = pluginFolder(folder, [name]);

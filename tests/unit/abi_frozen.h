@@ -1,4 +1,4 @@
-/* What test_abi_1_0.c and test_abi_1_1.c have in common: the frozen headers must stay as they were, since they stand
+/* What the test_abi_1_*.c have in common: the frozen headers must stay as they were, since they stand
  * for plugins that are out there. PIN_* are the sizes that grew from minor to minor. */
 #ifndef EXPORTD_TESTS_ABI_FROZEN_H
 #define EXPORTD_TESTS_ABI_FROZEN_H
