@@ -143,7 +143,14 @@ test('packages', { skip, timeout: 25 * 60_000 }, async t => {
   });
 
   await t.test('under systemd: started and watched, with a credential, as nobody in particular', { skip: whyNoBoot() }, () => {
-    inside(root, 'apt-get install -y systemd systemd-sysv');
+    inside(root, 'apt-get install -y systemd systemd-sysv make');
+    // A build, which needs the most of the sandbox: programs, namespaces, and a /proc of its own where this machine has any to give.
+    const repository = join(root, 'srv/repository');
+    mkdirSync(repository, { recursive: true });
+    writeFileSync(join(repository, 'Makefile'), 'all:\n\tmkdir -p dist\n\tls /proc > dist/proc || echo none > dist/proc\n');
+    sh('sh', ['-c', 'git init -q -b main && git add -A && git -c user.name=x -c user.email=x@example.org commit -qm First'], { cwd: repository });
+    const clone = readFileSync(join(conf, 'repo-clone.conf'), 'utf8');
+    writeFileSync(join(conf, 'repo-clone.conf'), clone.replace(/^# read =.*$/m, 'read = /srv').replace(/^# schemes = .*$/m, 'schemes = https file'));
     mkdirSync(join(root, 'etc/credstore'), { recursive: true });
     writeFileSync(join(root, 'etc/credstore/exportd.http-token'), 'sesame\n', { mode: 0o600 });
     const http = readFileSync(join(conf, 'http.conf'));
@@ -158,12 +165,17 @@ ask /plugins | head -1
 ask /readyz 'Authorization: Bearer sesame\\r\\n'
 ask /jobs 'Authorization: Bearer sesame\\r\\n' | head -1
 grep -E '^(Uid|CapBnd|CapEff|NoNewPrivs)' /proc/$(systemctl show --property MainPID --value exportd)/status
+exec 3<>/dev/tcp/127.0.0.1/8080; build='{"jobId": "built", "task": "build-assets", "data": {"repo_url": "/srv/repository"}}'
+printf 'POST /process HTTP/1.0\\r\\nHost: localhost\\r\\nAuthorization: Bearer sesame\\r\\nContent-Type: application/json\\r\\nPrefer: wait=30\\r\\nContent-Length: %d\\r\\n\\r\\n%s' \${#build} "$build" >&3; cat <&3; echo
+unshare --user --map-root-user --pid --fork --mount mount -t proc proc /proc && echo "a proc may be mounted"
+tar -xOf /var/lib/exportd/artifacts/built/repository-build.tar.gz --wildcards '*/proc' | grep -c '^[0-9]*$' | sed 's/^/processes: /'
 sleep 5; say NRestarts
 kill -STOP $(systemctl show --property MainPID --value exportd)
 for i in $(seq 100); do [ "$(systemctl show --property NRestarts --value exportd)" = 0 ] || break; sleep 0.1; done
 say NRestarts; journalctl -u exportd --no-pager -o cat | grep -o 'Watchdog timeout' | head -1
 sleep 1; systemctl stop exportd; say Result`);
     writeFileSync(join(conf, 'http.conf'), http);
+    writeFileSync(join(conf, 'repo-clone.conf'), clone);
     assert.match(said, /^ActiveState active$/m, said);
     assert.match(said, /^HTTP\/1\.[01] 401 /m);
     assert.match(said, /"ready": ?true.*"landlock": ?[1-9]/, said);
@@ -172,6 +184,8 @@ sleep 1; systemctl stop exportd; say Result`);
     assert.match(said, /^CapBnd:\s+0+$/m);
     assert.match(said, /^NoNewPrivs:\s+1$/m);
     assert.doesNotMatch(said, /^Uid:\s+0/m);
+    assert.match(said, /"jobId":"built","status":"completed"/, said);
+    if (/^a proc may be mounted$/m.test(said)) assert.ok(Number(/^processes: (\d+)$/m.exec(said)[1]) <= 8 && !/^processes: 0$/m.test(said), said);
     assert.match(said, /^NRestarts 0\n(.*\n)*NRestarts [1-9]\d*\nWatchdog timeout\nResult success$/m);
   });
 
