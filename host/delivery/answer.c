@@ -73,6 +73,7 @@ static struct store_delivery *make(const struct job *job, enum store_channel cha
     delivery->channel = channel;
     delivery->job_id = memory_text(job->id);
     delivery->target = memory_text(target);
+    delivery->trace = job->trace ? memory_text(job->trace) : NULL;
     delivery->body = json_dumps(body, JSON_COMPACT);
     json_decref(body);
     delivery->created_at_ms = delivery->next_at_ms = end->finished_at_ms;

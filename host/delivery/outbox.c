@@ -8,6 +8,7 @@
 #include "delivery/guard.h"
 #include "delivery/signature.h"
 #include "delivery/slow.h"
+#include "job/trace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -207,6 +208,8 @@ static void set_up(struct sending *sending)
     add_header(sending, "webhook-timestamp: ", text);
     if (webhook->secret[0] && signature_make(webhook->secret, delivery->id, now_s, delivery->body, length, text) == 0)
         add_header(sending, "webhook-signature: ", text);
+    if (delivery->trace)
+        add_header(sending, TRACE_HEADER ": ", delivery->trace);
     CURL *curl = sending->curl;
     curl_easy_setopt(curl, CURLOPT_PRIVATE, sending);
     curl_easy_setopt(curl, CURLOPT_URL, delivery->target);

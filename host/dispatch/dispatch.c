@@ -135,6 +135,7 @@ static void start_in_worker(struct active *active)
         .lease = active->lease,
         .id = active->job->id,
         .route = active->job->route,
+        .trace = active->job->trace,
         .attempt = active->job->attempts,
         .data = active->job->data,
         .data_length = active->job->data_length,

@@ -156,7 +156,7 @@ void dispatch_forward_start(struct active *active)
     *handover = (struct handover){.dispatch = dispatch, .lease = active->lease};
     active->forward_until_ns = clock_monotonic_ns() + dispatch->generation->config->upstream.wait_ms * 1000000;
     dispatch->pending_ops++;
-    upstream_post(options->upstream, body, on_answered, handover);
+    upstream_post(options->upstream, body, active->job->trace, on_answered, handover);
     json_decref(data);
     free(url);
 }

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "http/internal.h"
 #include "job/request.h"
+#include "job/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,9 @@ void handle_process(struct http_request *request)
         reply_error(request, &error);
         return;
     }
+    const char *parent = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, TRACE_HEADER);
+    if (parent && trace_is_parent(parent))
+        job->trace = memory_text(parent);
     request->pending = true;
     request_suspend(request);
     dispatch_submit(context->dispatch, job, route, on_submitted, request);

@@ -22,6 +22,7 @@ void job_free(struct job *job)
     free(job->data);
     free(job->origin);
     free(job->callback_url);
+    free(job->trace);
     free(job->result);
     free(job->error_code);
     free(job->error_message);

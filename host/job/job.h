@@ -50,6 +50,7 @@ struct job {
     enum job_door door;
     char *origin;       /* JOB_DOOR_EXPORT: the request as it came, a compact JSON object; else NULL */
     char *callback_url; /* or NULL */
+    char *trace;        /* the request's traceparent (trace.h), or NULL */
     char *result;       /* JSON object, or NULL */
     char *error_code;   /* or NULL */
     char *error_message;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "job/trace.h"
 #include "nats/internal.h"
 
 #include <inttypes.h>
@@ -185,6 +186,8 @@ static void publish(struct nats_door *door, struct store_delivery *delivery)
     natsStatus status = natsMsg_Create(&message, delivery->target, plain ? NULL : inbox, delivery->body, (int)length);
     if (status == NATS_OK)
         status = natsMsgHeader_Set(message, "Nats-Msg-Id", delivery->id);
+    if (status == NATS_OK && delivery->trace)
+        status = natsMsgHeader_Set(message, TRACE_HEADER, delivery->trace);
     if (status == NATS_OK)
         status = natsConnection_PublishMsg(door->link.connection, message);
     nats_door_discard(door, message);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "delivery/answer.h"
 #include "job/message.h"
+#include "job/trace.h"
 #include "nats/internal.h"
 
 #include <inttypes.h>
@@ -112,11 +113,21 @@ static void on_refused(void *client, enum store_submit_outcome outcome, const st
     end(request, ACK);
 }
 
+/* New string, or NULL. */
+static char *trace_of(natsMsg *message)
+{
+    const char *parent = NULL;
+    if (natsMsgHeader_Get(message, TRACE_HEADER, &parent) != NATS_OK || !parent || !trace_is_parent(parent))
+        return NULL;
+    return memory_text(parent);
+}
+
 static void refuse(struct request *request)
 {
     const struct nats_door_options *options = &request->door->options;
     struct message message = view(request);
     struct job *job = message_dead(options->catalog, &message, &request->dead, request->made_id);
+    job->trace = trace_of(request->message);
     log_write(LOG_LEVEL_WARNING, "nats", job->id, "a dead letter on %s: %s: %s", message.subject, request->dead.code,
               request->dead.message);
     struct answer_end answer = {
@@ -157,6 +168,7 @@ static void submit(struct request *request)
         struct message message = view(request);
         struct job *job = message_read(options->catalog, &message, &route, &request->dead);
         if (job) {
+            job->trace = trace_of(request->message);
             dispatch_submit(options->dispatch, job, route, on_submitted, request);
             return;
         }

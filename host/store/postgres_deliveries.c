@@ -22,6 +22,7 @@ static struct store_delivery *read_delivery(const PGresult *result, int row)
     delivery->last_error = postgres_text(result, row, 10);
     delivery->channel = (enum store_channel)postgres_number(result, row, 11);
     delivery->job_sequence = postgres_number(result, row, 12);
+    delivery->trace = postgres_text(result, row, 13);
     return delivery;
 }
 

@@ -35,6 +35,7 @@ enum {
     COLUMN_BODY_HASH,
     COLUMN_DOOR,
     COLUMN_ORIGIN,
+    COLUMN_TRACE,
     COLUMN_DATA,
 };
 
@@ -64,6 +65,7 @@ struct job *postgres_read_job(const PGresult *result, int row, bool with_data)
     job->error_message = postgres_text(result, row, COLUMN_ERROR_MESSAGE);
     job->door = (enum job_door)postgres_number(result, row, COLUMN_DOOR);
     job->origin = postgres_text(result, row, COLUMN_ORIGIN);
+    job->trace = postgres_text(result, row, COLUMN_TRACE);
     const char *hash = PQgetvalue(result, row, COLUMN_BODY_HASH); /* \x… */
     if (strlen(hash) > 2)
         sodium_hex2bin(job->body_hash, JOB_HASH_BYTES, hash + 2, strlen(hash) - 2, NULL, NULL, NULL);
@@ -192,16 +194,17 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
         FINISHED_AT,
         ERROR_CODE,
         ERROR_MESSAGE,
+        TRACE,
         ARRAYS
     };
     struct postgres_array arrays[ARRAYS] = {{0}};
     static const unsigned types[ARRAYS] = {
-        [ID] = POSTGRES_TEXT,           [TASK] = POSTGRES_TEXT,         [ROUTE] = POSTGRES_TEXT,
-        [PRIORITY] = POSTGRES_BIGINT,   [RUN_AT] = POSTGRES_BIGINT,     [MAX_ATTEMPTS] = POSTGRES_BIGINT,
-        [CREATED_AT] = POSTGRES_BIGINT, [HASH] = POSTGRES_BYTEA,        [CALLBACK] = POSTGRES_TEXT,
-        [DOOR] = POSTGRES_BIGINT,       [ORIGIN] = POSTGRES_TEXT,       [DATA] = POSTGRES_TEXT,
-        [CLAIM] = POSTGRES_BIGINT,      [STATE] = POSTGRES_BIGINT,      [FINISHED_AT] = POSTGRES_BIGINT,
-        [ERROR_CODE] = POSTGRES_TEXT,   [ERROR_MESSAGE] = POSTGRES_TEXT};
+        [ID] = POSTGRES_TEXT,           [TASK] = POSTGRES_TEXT,          [ROUTE] = POSTGRES_TEXT,
+        [PRIORITY] = POSTGRES_BIGINT,   [RUN_AT] = POSTGRES_BIGINT,      [MAX_ATTEMPTS] = POSTGRES_BIGINT,
+        [CREATED_AT] = POSTGRES_BIGINT, [HASH] = POSTGRES_BYTEA,         [CALLBACK] = POSTGRES_TEXT,
+        [DOOR] = POSTGRES_BIGINT,       [ORIGIN] = POSTGRES_TEXT,        [DATA] = POSTGRES_TEXT,
+        [CLAIM] = POSTGRES_BIGINT,      [STATE] = POSTGRES_BIGINT,       [FINISHED_AT] = POSTGRES_BIGINT,
+        [ERROR_CODE] = POSTGRES_TEXT,   [ERROR_MESSAGE] = POSTGRES_TEXT, [TRACE] = POSTGRES_TEXT};
     bool exports = false;
     for (size_t i = 0; i < count; i++) {
         const struct job *job = ops[i]->submit.job;
@@ -222,6 +225,7 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
         postgres_array_number(&arrays[FINISHED_AT], job->state == JOB_FAILED ? job->finished_at_ms : 0);
         postgres_array_text(&arrays[ERROR_CODE], job->error_code);
         postgres_array_text(&arrays[ERROR_MESSAGE], job->error_message);
+        postgres_array_text(&arrays[TRACE], job->trace);
         exports = exports || (store->has_exports && job->door == JOB_DOOR_EXPORT);
     }
     struct postgres_parameters parameters = {0};

@@ -93,6 +93,8 @@ static const char *const steps[] = {
     "ALTER TABLE exportd.outbox ADD COLUMN channel smallint NOT NULL DEFAULT 0;"
     "CREATE INDEX outbox_due ON exportd.outbox (channel, next_at) WHERE NOT dead;"
     "CREATE INDEX outbox_dead ON exportd.outbox (sequence) WHERE dead;",
+    /* 3: the caller's trace. */
+    "ALTER TABLE exportd.jobs ADD COLUMN trace text;",
 };
 
 #define STEP_COUNT ((int)(sizeof steps / sizeof steps[0]))

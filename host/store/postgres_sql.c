@@ -12,14 +12,15 @@
     " coalesce(q.losses, j.losses) AS losses, j.max_attempts, coalesce(q.lease, j.lease) AS lease,"                  \
     " coalesce(q.cancel_requested, false) AS cancel_requested, j.created_at,"                                        \
     " coalesce(q.started_at, j.started_at) AS started_at, j.finished_at, j.callback_url, j.result, j.error_code,"    \
-    " j.error_message, j.body_hash, j.door, j.origin"
+    " j.error_message, j.body_hash, j.door, j.origin, j.trace"
 
 /* d: exportd.deliveries, o: exportd.outbox or nulls. */
 #define DELIVERY_COLUMNS                                                                                             \
     "d.sequence, d.id, d.job_id, d.target, d.body, CASE WHEN o.dead THEN 2 WHEN o.sequence IS NULL THEN 1 ELSE 0 "   \
     "END,"                                                                                                           \
     " coalesce(o.attempts, d.attempts), d.created_at, coalesce(o.next_at, 0), d.give_up_at,"                         \
-    " coalesce(o.last_error, d.last_error), d.channel, d.job_sequence"
+    " coalesce(o.last_error, d.last_error), d.channel, d.job_sequence,"                                              \
+    " (SELECT trace FROM exportd.jobs WHERE jobs.sequence = d.job_sequence)"
 
 /* Both tables from a list that has the columns of d and, with SELECT before it, sequence and job_sequence. */
 #define SEND                                                                                                         \
@@ -39,17 +40,18 @@
     " CASE WHEN claim = 1 THEN nextval('exportd.leases') ELSE 0 END AS lease"                                        \
     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],"       \
     " $8::bytea[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],"               \
-    " $15::bigint[], $16::text[], $17::text[]) WITH ORDINALITY AS u(id, task, route, priority, run_at,"              \
+    " $15::bigint[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY AS u(id, task, route, priority, run_at," \
     " max_attempts, created_at, body_hash, callback_url, door, origin, data, claim, state, finished_at,"             \
-    " error_code, error_message, n)),"                                                                               \
+    " error_code, error_message, trace, n)),"                                                                        \
     " new AS (INSERT INTO exportd.jobs (sequence, id, task, route, state, priority, max_attempts, created_at,"       \
-    " body_hash, callback_url, door, origin, data, finished_at, error_code, error_message)"                          \
+    " body_hash, callback_url, door, origin, data, finished_at, error_code, error_message, trace)"                   \
     " SELECT sequence, id, task, route, state, priority, max_attempts, created_at, body_hash, callback_url, door,"   \
-    " origin, data, finished_at, error_code, error_message FROM u ON CONFLICT (id) DO NOTHING RETURNING sequence),"  \
+    " origin, data, finished_at, error_code, error_message, trace FROM u ON CONFLICT (id) DO NOTHING RETURNING "     \
+    "sequence),"                                                                                                     \
     " queued AS (INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, lease_until, host, attempts,"  \
     " started_at, created_at) SELECT sequence, route, priority, run_at, lease,"                                      \
     " CASE WHEN lease > 0 THEN " LEASE_END(                                                                          \
-        "$18") " END, CASE WHEN lease > 0 THEN $19::text END, claim,"                                                \
+        "$19") " END, CASE WHEN lease > 0 THEN $20::text END, claim,"                                                \
                " CASE WHEN lease > 0 THEN created_at ELSE 0 END, created_at"                                         \
                " FROM u WHERE state = 0 AND sequence IN (SELECT sequence FROM new)),"                                \
                " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM u WHERE state <> 0" \
@@ -62,7 +64,7 @@
     ", kept AS (INSERT INTO exports (id, repro_id, export_type, status, options, error_message, created_at,"         \
     " updated_at) SELECT u.id::uuid, r.id, left(e.export_type, 20),"                                                 \
     " CASE WHEN u.state = 0 THEN 'pending' ELSE 'failed' END, e.options::jsonb, u.error_message, now(), now()"       \
-    " FROM unnest($20::bigint[], $21::text[], $22::text[], $23::text[]) AS e(n, repro_id, export_type, options)"     \
+    " FROM unnest($21::bigint[], $22::text[], $23::text[], $24::text[]) AS e(n, repro_id, export_type, options)"     \
     " JOIN u ON u.n = e.n JOIN repros r ON r.id = e.repro_id::uuid"                                                  \
     " WHERE u.sequence IN (SELECT sequence FROM new)"                                                                \
     " ON CONFLICT (id) DO UPDATE SET status = excluded.status, options = excluded.options, result = NULL,"           \

@@ -18,14 +18,16 @@
 
 #define JOB_COLUMNS                                                                                                  \
     "sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease, cancel_requested,"   \
-    " created_at, started_at, finished_at, callback_url, result, error_code, error_message, body_hash, door, origin"
+    " created_at, started_at, finished_at, callback_url, result, error_code, error_message, body_hash, door, "       \
+    "origin,"                                                                                                        \
+    " trace"
 
 static const char *const sql[SQL_STATEMENT_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_INSERT_JOB] = "INSERT INTO jobs (id, task, route, state, priority, run_at, attempts, max_attempts, lease,"
                        " created_at, started_at, body_hash, callback_url, door, origin, finished_at, error_code,"
-                       " error_message) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+                       " error_message, trace) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
                        " ON CONFLICT (id) DO NOTHING",
     [SQL_INSERT_PAYLOAD] = "INSERT INTO payloads (sequence, data) VALUES (?,?)",
     [SQL_GET_BY_ID] =
@@ -69,7 +71,8 @@ static const char *const sql[SQL_STATEMENT_COUNT] = {
         " next_at, give_up_at, channel) VALUES (?,?,?,?,?,0,0,?,?,?,?)",
     [SQL_DUE_DELIVERIES] =
         "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at,"
-        " last_error, channel, job_sequence FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND channel = ?"
+        " last_error, channel, job_sequence, (SELECT trace FROM jobs WHERE jobs.sequence = job_sequence)"
+        " FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND channel = ?"
         " AND next_at <= ?"
         " ORDER BY next_at LIMIT ?",
     [SQL_TAKE_DELIVERY] = "UPDATE deliveries SET next_at = ? WHERE sequence = ?",

@@ -22,6 +22,7 @@ static struct store_delivery *read_delivery(sqlite3_stmt *row)
     delivery->last_error = sqlite_text(row, 10);
     delivery->channel = (enum store_channel)sqlite3_column_int(row, 11);
     delivery->job_sequence = sqlite3_column_int64(row, 12);
+    delivery->trace = sqlite_text(row, 13);
     return delivery;
 }
 
@@ -100,7 +101,7 @@ int sqlite_delivery_result(struct sqlite_store *store, struct store_op *op, stru
 
 #define LIST_COLUMNS                                                                                                 \
     "SELECT sequence, id, job_id, target, body, state, attempts, created_at, next_at, give_up_at, last_error,"       \
-    " channel, job_sequence FROM deliveries "
+    " channel, job_sequence, (SELECT trace FROM jobs WHERE jobs.sequence = job_sequence) FROM deliveries "
 
 int sqlite_delivery_list(struct sqlite_store *store, struct store_op *op, struct error *error)
 {

@@ -11,7 +11,8 @@
 #define COLUMN_HASH 19
 #define COLUMN_DOOR 20
 #define COLUMN_ORIGIN 21
-#define COLUMN_DATA 22
+#define COLUMN_TRACE 22
+#define COLUMN_DATA 23
 #define ROUTES_MAX 4096
 
 static struct job *read_job(sqlite3_stmt *row, bool with_data)
@@ -42,6 +43,7 @@ static struct job *read_job(sqlite3_stmt *row, bool with_data)
         memcpy(job->body_hash, sqlite3_column_blob(row, COLUMN_HASH), JOB_HASH_BYTES);
     job->door = (enum job_door)sqlite3_column_int(row, COLUMN_DOOR);
     job->origin = sqlite_text(row, COLUMN_ORIGIN);
+    job->trace = sqlite_text(row, COLUMN_TRACE);
     if (with_data) {
         job->data = sqlite_text(row, COLUMN_DATA);
         job->data_length = (size_t)sqlite3_column_bytes(row, COLUMN_DATA);
@@ -110,6 +112,7 @@ int sqlite_submit(struct sqlite_store *store, struct store_op *op, struct error 
     sqlite3_bind_int64(statement, 16, dead ? job->finished_at_ms : 0);
     sqlite_bind_text(statement, 17, job->error_code);
     sqlite_bind_text(statement, 18, job->error_message);
+    sqlite_bind_text(statement, 19, job->trace);
     if (sqlite_run(store, statement, error) != 0)
         return -1;
     if (sqlite3_changes(store->db) == 0) {
@@ -314,7 +317,7 @@ int sqlite_get(struct sqlite_store *store, struct store_op *op, struct error *er
 #define LIST_COLUMNS                                                                                                 \
     "SELECT sequence, id, task, route, state, priority, run_at, attempts, losses, max_attempts, lease,"              \
     " cancel_requested, created_at, started_at, finished_at, callback_url, result, error_code, error_message, "      \
-    "body_hash, door, origin"                                                                                        \
+    "body_hash, door, origin, trace"                                                                                 \
     " FROM jobs "
 
 /* The last to end come first; a page goes on behind the place that the job ?1 has in that order. state >= 2: SQLite

@@ -62,6 +62,8 @@ static const char *const steps[] = {
     "ALTER TABLE deliveries ADD COLUMN channel INTEGER NOT NULL DEFAULT 0;"
     "DROP INDEX deliveries_due;"
     "CREATE INDEX deliveries_due ON deliveries (channel, next_at) WHERE state = 0;",
+    /* 3: the caller's trace. */
+    "ALTER TABLE jobs ADD COLUMN trace TEXT;",
 };
 
 #define STEP_COUNT ((int)(sizeof steps / sizeof steps[0]))

@@ -255,6 +255,7 @@ void store_delivery_free(struct store_delivery *delivery)
         free(delivery->target);
         free(delivery->body);
         free(delivery->last_error);
+        free(delivery->trace);
         free(delivery);
         delivery = next;
     }

@@ -88,6 +88,7 @@ struct store_delivery {
     int64_t next_at_ms;
     int64_t give_up_at_ms;
     char *last_error; /* or NULL */
+    char *trace;      /* the job's, or NULL; the store keeps it with the job */
     struct store_delivery *next;
 };
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/transfers.h"
 #include "delivery/signature.h"
+#include "job/trace.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -128,10 +129,21 @@ static struct call *make_call(struct upstream *upstream, const char *path, char 
     return call;
 }
 
-void upstream_post(struct upstream *upstream, json_t *body, upstream_answered callback, void *client)
+static void add_trace(struct call *call, const char *trace)
+{
+    char *line = memory_format(TRACE_HEADER ": %s", trace);
+    call->headers = curl_slist_append(call->headers, line);
+    curl_easy_setopt(call->curl, CURLOPT_HTTPHEADER, call->headers);
+    free(line);
+}
+
+void upstream_post(struct upstream *upstream, json_t *body, const char *trace, upstream_answered callback,
+                   void *client)
 {
     struct call *call = make_call(upstream, "/process", json_dumps(body, JSON_COMPACT));
     json_decref(body);
+    if (trace)
+        add_trace(call, trace);
     call->callback = callback;
     call->client = client;
     transfers_add(upstream->transfers, call->curl);

@@ -27,8 +27,10 @@ void upstream_close(struct upstream *upstream, void (*on_closed)(void *client), 
  * was no JSON object. Borrowed for the call. */
 typedef void (*upstream_answered)(void *client, int status, const json_t *body, const char *problem);
 
-/* POST /process with this body (taken), POST /jobs/ID/retry, and DELETE /jobs/ID, whose answer is nobody's. */
-void upstream_post(struct upstream *upstream, json_t *body, upstream_answered callback, void *client);
+/* POST /process with this body (taken) and traceparent (or NULL), POST /jobs/ID/retry, and DELETE /jobs/ID, whose
+ * answer is nobody's. */
+void upstream_post(struct upstream *upstream, json_t *body, const char *trace, upstream_answered callback,
+                   void *client);
 void upstream_retry(struct upstream *upstream, const char *job_id, upstream_answered callback, void *client);
 void upstream_delete(struct upstream *upstream, const char *job_id);
 

@@ -417,8 +417,8 @@ void worker_process_run(struct worker_process *worker, const struct worker_job *
     worker->moved_in = false;
     if (job->workspace && move_in(worker, job->workspace) != 0)
         return;
-    json_t *head = json_pack("{s:s, s:s, s:i, s:s}", "id", job->id, "route", job->route, "attempt", job->attempt,
-                             "folder", worker->job_folder);
+    json_t *head = json_pack("{s:s, s:s, s:i, s:s, s:s*}", "id", job->id, "route", job->route, "attempt",
+                             job->attempt, "folder", worker->job_folder, "trace", job->trace);
     char text[2048];
     size_t length = json_dumpb(head, text, sizeof text - 1, JSON_COMPACT);
     json_decref(head);

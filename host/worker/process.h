@@ -43,6 +43,7 @@ struct worker_job {
     uint64_t lease;
     const char *id;
     const char *route;
+    const char *trace; /* the caller's traceparent, or NULL */
     int attempt;
     const char *data; /* JSON text */
     size_t data_length;

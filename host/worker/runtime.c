@@ -37,6 +37,7 @@ struct runtime {
     json_t *secrets;
     const char *workspace_root;
     const char *cache;    /* or NULL */
+    const char *trace;    /* of the job that runs, or NULL */
     char workspace[4096]; /* of the current job; "" until it asks for it */
     char job_folder[128];
     json_t *artifacts;
@@ -173,6 +174,11 @@ static void host_retry_after(struct exportd_job *job, int64_t delay_ms)
     runtime_of(job)->retry_after_ms = delay_ms > 0 ? delay_ms : 0;
 }
 
+static const char *host_trace(struct exportd_job *job)
+{
+    return runtime_of(job)->trace;
+}
+
 static const char *host_cache(struct exportd_job *job)
 {
     return runtime_of(job)->cache;
@@ -190,6 +196,7 @@ static const struct exportd_host host_table = {
     .fail = host_fail,
     .retry_after = host_retry_after,
     .cache = host_cache,
+    .trace = host_trace,
 };
 
 static int refuse(int fd, const char *code, const char *message)
@@ -306,6 +313,7 @@ static int run_job(struct runtime *runtime, const struct wire_header *header, co
     runtime->job.id = id;
     runtime->job.route = route;
     runtime->job.attempt = (int)json_integer_value(json_object_get(head, "attempt"));
+    runtime->trace = json_string_value(json_object_get(head, "trace"));
 
     json_t *result = NULL;
     enum exportd_status status = EXPORTD_FAIL;
@@ -319,6 +327,7 @@ static int run_job(struct runtime *runtime, const struct wire_header *header, co
         status = EXPORTD_FAIL;
     }
     runtime->job.id = runtime->job.route = "";
+    runtime->trace = NULL;
     failed = send_result(runtime, status, result);
     json_decref(result);
 out:

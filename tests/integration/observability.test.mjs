@@ -2,7 +2,9 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { startHost, until } from '../support/host.mjs';
+import { connect, headers as natsHeaders } from 'nats';
+import { startHost, startReceiver, until } from '../support/host.mjs';
+import { startNats } from '../support/nats.mjs';
 
 /** {name: [{labels: {…}, value}]}, as the text format is specified. */
 function parse(text) {
@@ -64,4 +66,52 @@ test('every line of the JSON log is an object, and those of a job name it and it
     assert.equal(line.attempt === undefined, line.job === undefined, JSON.stringify(line));
   }
   assert.deepEqual(lines.filter(line => line.job === 'crasher').map(line => line.attempt), [1, 2]);
+});
+
+const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+
+test('a traceparent goes from the request to the plugin and the callback, also over a restart', async t => {
+  let open = false;
+  const receiver = await startReceiver(t, () => (open ? 200 : 503));
+  const host = await startHost(t, { plugins: ['edition'], conf: { 'w.conf': '[webhook]\nallow = 127.0.0.0/8\nbackoff = 100ms\nbackoff_max = 200ms\n' } });
+  const asked = await host.process_({ task: 'edition', data: {}, callbackUrl: receiver.url }, { headers: { 'content-type': 'application/json', traceparent: parent } });
+  assert.equal((await host.finished(asked.json.jobId)).result.trace, parent);
+  await until(() => receiver.received.length > 0, 'the first try');
+  await host.stop();
+  open = true;
+  const before = receiver.received.length;
+  await host.start();
+  await until(() => receiver.received.length > before, 'the callback after the restart');
+  for (const { headers } of receiver.received) assert.equal(headers.traceparent, parent);
+  // One that is none is not handed on; it is no reason to refuse the job.
+  const bad = await host.process_({ task: 'edition', data: {}, callbackUrl: receiver.url }, { headers: { 'content-type': 'application/json', traceparent: 'made-up' } });
+  assert.equal((await host.finished(bad.json.jobId)).result.trace, undefined);
+  const id = bad.json.jobId;
+  const told = await until(() => receiver.received.find(({ json }) => json.jobId === id), 'its callback');
+  assert.equal(told.headers.traceparent, undefined);
+});
+
+test('a traceparent in a message\'s headers comes back with the answer', async t => {
+  const nats = await startNats(t);
+  const host = await startHost(t, { plugins: ['edition'], env: { NATS_URL: nats.url } });
+  await until(async () => await host.metric('exportd_nats_connected') === 1, 'the connection');
+  const caller = await connect({ servers: nats.url });
+  try {
+    const answers = caller.subscribe('task.*', { max: 4 });
+    const seen = new Map();
+    const collecting = (async () => { for await (const message of answers) if (message.subject === 'task.completed') seen.set(message.json().jobId, message); })();
+    await caller.flush();
+    const traced = natsHeaders();
+    traced.set('traceparent', parent);
+    caller.publish('task.request', JSON.stringify({ jobId: 'traced', task: 'edition', data: {} }), { headers: traced });
+    caller.publish('task.request', JSON.stringify({ jobId: 'plain', task: 'edition', data: {} }));
+    await until(() => seen.size === 2, 'both answers');
+    assert.equal(seen.get('traced').headers.get('traceparent'), parent);
+    assert.equal(seen.get('traced').json().result.trace, parent);
+    assert.equal(seen.get('plain').headers.get('traceparent'), '');
+    answers.unsubscribe();
+    await collecting;
+  } finally {
+    await caller.close();
+  }
 });

@@ -27,7 +27,7 @@ static enum exportd_status tell(struct exportd_job *job, const json_t *data, jso
         close(fd);
     }
     const char *greeting = exportd_option(job, "greeting");
-    *result = json_pack("{s:s, s:s?}", "edition", text, "greeting", greeting);
+    *result = json_pack("{s:s, s:s?, s:s*}", "edition", text, "greeting", greeting, "trace", exportd_trace(job));
     return EXPORTD_OK;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The sizes and offsets of the plugin ABI, 1.2, on a 64-bit machine. A change here breaks plugins that are out there:
+ * The sizes and offsets of the plugin ABI, 1.3, on a 64-bit machine. A change here breaks plugins that are out there:
  * append instead, raise the minor number, and add lines below.
  */
 #include <exportd/plugin.h>
@@ -13,7 +13,7 @@ static void the_numbers_are_what_they_were(void **state)
 {
     (void)state;
     assert_int_equal(EXPORTD_ABI_MAGIC, 0x44505845u);
-    assert_true(EXPORTD_ABI_MINOR >= 2);
+    assert_true(EXPORTD_ABI_MINOR >= 3);
     assert_int_equal(EXPORTD_DEBUG, 0);
     assert_int_equal(EXPORTD_INFO, 1);
     assert_int_equal(EXPORTD_WARNING, 2);
@@ -92,7 +92,8 @@ static void the_job_and_the_host_lie_as_they_were(void **state)
     PIN(exportd_job, id, 24);
     PIN(exportd_job, route, 32);
     PIN(exportd_job, attempt, 40);
-    assert_int_equal(sizeof(struct exportd_host), 88);
+    assert_int_equal(sizeof(struct exportd_host), 96);
+    PIN(exportd_host, trace, 88);
     PIN(exportd_host, size, 0);
     PIN(exportd_host, log, 8);
     PIN(exportd_host, progress, 16);

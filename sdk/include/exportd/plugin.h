@@ -40,7 +40,7 @@ extern "C" {
 
 #define EXPORTD_ABI_MAGIC 0x44505845u /* "EXPD", little endian */
 #define EXPORTD_ABI_MAJOR 1
-#define EXPORTD_ABI_MINOR 2
+#define EXPORTD_ABI_MINOR 3
 #define EXPORTD_SDK_VERSION "0.1.0"
 
 /* What a task answers. A crash, a broken limit or a lost worker counts as EXPORTD_RETRY. */
@@ -75,6 +75,8 @@ struct exportd_host {
     /* Since ABI 1.1 */
     void (*retry_after)(struct exportd_job *job, int64_t delay_ms);
     const char *(*cache)(struct exportd_job *job);
+    /* Since ABI 1.3 */
+    const char *(*trace)(struct exportd_job *job);
 };
 
 /* One run of a task. In init() the same struct stands for the plugin itself: id and route are "". */
@@ -304,6 +306,14 @@ static inline void exportd_retry_after(struct exportd_job *job, int64_t delay_ms
 static inline const char *exportd_cache(struct exportd_job *job)
 {
     return job->host->cache(job);
+}
+
+/* The traceparent that the job's request came with (W3C Trace Context), for a plugin that records spans or asks
+ * services that do: send it on as the header traceparent. NULL where there was none. Borrowed, valid until the task
+ * returns. */
+static inline const char *exportd_trace(struct exportd_job *job)
+{
+    return job->host->trace(job);
 }
 
 #ifdef __cplusplus

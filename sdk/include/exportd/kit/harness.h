@@ -44,6 +44,7 @@ struct exportd_harness {
     /* For the test to set, at any time. */
     int cancel_after;  /* exportd_cancelled() answers no that often, then yes; -1, the start: never */
     const char *cache; /* what exportd_cache() answers; NULL, the start: none is granted */
+    const char *trace; /* what exportd_trace() answers; NULL, the start: the request had none */
 
     /* What the last run said; a run clears all of it but the workspace's root. */
     char workspace[300]; /* the job's folder; its files stay until the next run, or close */
@@ -172,13 +173,18 @@ static inline const char *exportd_harness_on_cache(struct exportd_job *job)
     return exportd_harness_of(job)->cache;
 }
 
+static inline const char *exportd_harness_on_trace(struct exportd_job *job)
+{
+    return exportd_harness_of(job)->trace;
+}
+
 static inline const struct exportd_host *exportd_harness_host(void)
 {
     static const struct exportd_host host = {
         sizeof(struct exportd_host),    exportd_harness_on_log,      exportd_harness_on_progress,
         exportd_harness_on_cancelled,   exportd_harness_on_option,   exportd_harness_on_secret,
         exportd_harness_on_workspace,   exportd_harness_on_artifact, exportd_harness_on_fail,
-        exportd_harness_on_retry_after, exportd_harness_on_cache,
+        exportd_harness_on_retry_after, exportd_harness_on_cache,    exportd_harness_on_trace,
     };
     return &host;
 }
