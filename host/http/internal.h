@@ -95,6 +95,7 @@ void handle_upstream(struct http_request *request);
 void upstream_check_headers(struct http_request *request); /* refuses what can't be a callback, before its body */
 void handle_plugins(struct http_request *request);
 void handle_reload(struct http_request *request);
+void handle_openapi(struct http_request *request);
 void handle_health(struct http_request *request);
 void handle_ready(struct http_request *request);
 void handle_metrics(struct http_request *request);

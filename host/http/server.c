@@ -37,6 +37,7 @@ static const struct http_route routes[] = {
     {"POST", "deliveries/*/retry", handle_delivery_retry, false},
     {"GET", "plugins", handle_plugins, false},
     {"POST", "reload", handle_reload, false},
+    {"GET", "openapi.json", handle_openapi, true},
     {"GET", "healthz", handle_health, true},
     {"GET", "readyz", handle_ready, true},
     {"GET", "metrics", handle_metrics, false},
@@ -182,7 +183,7 @@ static void find_handler(struct http_request *request)
         reply_problem(
             request, 404, "path_unknown",
             "there is nothing here; the paths are /process, /jobs, /jobs/ID, /jobs/ID/retry, /jobs/ID/events, "
-            "/artifacts/JOB/NAME, /deliveries, /plugins, /reload, /healthz, /readyz and /metrics");
+            "/artifacts/JOB/NAME, /deliveries, /plugins, /reload, /healthz, /readyz, /metrics and /openapi.json");
     }
 }
 

@@ -51,6 +51,13 @@ void handle_ready(struct http_request *request)
     reply_json(request, ready ? 200 : 503, body);
 }
 
+extern const char http_openapi[]; /* made of openapi.json when this is built */
+
+void handle_openapi(struct http_request *request)
+{
+    reply_text(request, 200, "application/json", http_openapi);
+}
+
 void handle_plugins(struct http_request *request)
 {
     reply_json(request, 200, catalog_to_json(request->server->context.catalog));
