@@ -259,8 +259,7 @@ static const struct config_setting settings[] = {
     {PLUGIN(cache), .key = "cache", .type = "name", .kind = CONFIG_KIND_NAME, .may_be_empty = true,
      .default_text = "",
      .help = "Grant: keep files from job to job in the folder of this name in <state>/cache. Plugins that are "
-             "granted the "
-             "same name share it."},
+             "granted the same name share it."},
     {PLUGIN(secrets), .key = "secrets", LIST(NAMES), .default_text = "",
      .help =
          "Grant: these secrets, by name; NAME? may be missing. The value is [secrets] NAME, else the environment's."},

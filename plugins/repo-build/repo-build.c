@@ -459,12 +459,18 @@ static const struct exportd_task tasks[] = {
 };
 
 static const struct exportd_option options[] = {
-    {"commands", EXPORTD_BOOLEAN, "no", "Run the command that a request gives", 0},
-    {"path", EXPORTD_STRING, NULL, "Folders with further programs, before the system's, as in PATH (see read)", 0},
-    {"build_time", EXPORTD_DURATION, "20m", "For all commands of one build together", 0},
+    {"commands", EXPORTD_BOOLEAN, "no",
+     "Run the command that a request gives, instead of what the repository's own files say", 0},
+    {"path", EXPORTD_STRING, NULL,
+     "Folders with further programs, before the system's, as in PATH: /opt/node/bin; read has to grant them unless "
+     "they lie in /usr or /opt",
+     0},
+    {"build_time", EXPORTD_DURATION, "20m",
+     "For all commands of one build together; below timeout, so that the error can say what the build last wrote", 0},
     {"jobs", EXPORTD_INTEGER, "2", "What make and cmake do at once", 0},
-    {"npm_registry", EXPORTD_STRING, NULL, "Where npm, pnpm and yarn install from (else their own default)", 0},
-    {"max_output", EXPORTD_SIZE, "512M", "The output's files together", 0},
+    {"npm_registry", EXPORTD_STRING, NULL,
+     "Where npm, pnpm and yarn install from, where network = yes (unless given: their own default)", 0},
+    {"max_output", EXPORTD_SIZE, "512M", "The output's files: their bytes together", 0},
     {"max_files", EXPORTD_INTEGER, "50000", "Files and links in the output", 0},
     {"max_log", EXPORTD_SIZE, "16M", "What is kept of the build's own words", 0},
     {0},

@@ -257,11 +257,14 @@ static const struct exportd_task tasks[] = {
 };
 
 static const struct exportd_option options[] = {
-    {"schemes", EXPORTD_STRING, "https", "What may be cloned, in words: https, http, file", 0},
+    {"schemes", EXPORTD_STRING, "https",
+     "What may be cloned, in words: https, http, file (paths on this machine, which read has to grant as well)", 0},
     {"allow", EXPORTD_STRING, NULL,
-     "Addresses besides public ones that a repository may lie at: 10.0.0.0/8, 127.0.0.1 …", 0},
+     "Addresses besides public ones that a repository may lie at, such as 10.0.0.0/8; what is named below needs no "
+     "mention here",
+     0},
     {"github", EXPORTD_STRING, "https://github.com", "GitHub's address, to which GITHUB_TOKEN goes", 0},
-    {"github_api", EXPORTD_STRING, "https://api.github.com", "The API of that", 0},
+    {"github_api", EXPORTD_STRING, "https://api.github.com", "GitHub's API", 0},
     {"enterprise", EXPORTD_STRING, NULL, "GitHub Enterprise servers, to which GITHUB_TOKEN goes as well", 0},
     {"gitlab", EXPORTD_STRING, "https://gitlab.com", "GitLab servers, to which GITLAB_TOKEN goes", 0},
     {"gitea", EXPORTD_STRING, NULL, "Gitea and Forgejo servers, to which GITEA_TOKEN goes", 0},
@@ -272,11 +275,12 @@ static const struct exportd_option options[] = {
     {"max_fetch", EXPORTD_SIZE, "2G", "What one fetch, or one tarball, may receive", 0},
     {"max_files", EXPORTD_INTEGER, "200000", "Files, links and folders in one checkout", 0},
     {"max_bytes", EXPORTD_SIZE, "2G", "The files of one checkout together", 0},
-    {"max_file_bytes", EXPORTD_SIZE, "128M", "One file", 0},
+    {"max_file_bytes", EXPORTD_SIZE, "128M", "One file of a checkout", 0},
     {"cache_size", EXPORTD_SIZE, "4G", "All mirrors together; those used least recently go", 0},
     {"connect_timeout", EXPORTD_DURATION, "15s", "For a connection to a server", 0},
     {"stall_timeout", EXPORTD_DURATION, "60s", "Without a byte from a server that is to answer", 0},
-    {"proxy", EXPORTD_STRING, NULL, "An HTTP proxy, such as http://proxy.example:3128", 0},
+    {"proxy", EXPORTD_STRING, NULL,
+     "An HTTP proxy, such as http://proxy.example:3128; which addresses may be reached is then its decision", 0},
     {"ca_file", EXPORTD_PATH, NULL, "Certificate authorities (PEM) instead of the system's", 0},
     {0},
 };

@@ -326,12 +326,13 @@ static const struct exportd_option options[] = {
      0},
     {"git_user", EXPORTD_STRING, NULL, "The name that goes with GIT_TOKEN", 0},
     {"ca_file", EXPORTD_PATH, NULL, "Certificate authorities (PEM) instead of the system's", 0},
-    {"author_name", EXPORTD_STRING, "exportd", "Of the first commit", 0},
-    {"author_email", EXPORTD_STRING, "noreply@exportd.invalid", "Of the first commit", 0},
+    {"author_name", EXPORTD_STRING, "exportd", "Of the first commit: the name, where a request names no author", 0},
+    {"author_email", EXPORTD_STRING, "noreply@exportd.invalid",
+     "Of the first commit: the address, where a request names no author", 0},
     {"max_files", EXPORTD_INTEGER, "20000", "Files of one template", 0},
     {"max_bytes", EXPORTD_SIZE, "256M", "The files of one template together", 0},
     {"request_timeout", EXPORTD_DURATION, "30s", "For one request to a forge's API", 0},
-    {"max_fetch", EXPORTD_SIZE, "2G", "What one fetch may receive", 0},
+    {"max_fetch", EXPORTD_SIZE, "2G", "What one fetch may receive, where the branch is there already", 0},
     {0},
 };
 
