@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -28,6 +29,7 @@
 
 /* A signal handler can reach nothing else: SIGTERM means that the job is to stop, or, between jobs, the worker. */
 static volatile sig_atomic_t stop_requested;
+static volatile sig_atomic_t stop_fd = -1;
 
 struct runtime {
     struct exportd_job job; /* first: the plugin's handle is this struct */
@@ -50,10 +52,15 @@ struct runtime {
     struct loader_plugin plugin;
 };
 
+/* Whoever waits for the next job, or is about to, finds the end of the stream: a flag alone would be missed by one
+ * that has just looked at it. What the host reads still goes out. */
 static void on_stop(int number)
 {
+    int saved = errno;
     (void)number;
     stop_requested = 1;
+    shutdown(stop_fd, SHUT_RD);
+    errno = saved;
 }
 
 static struct runtime *runtime_of(struct exportd_job *job)
@@ -434,6 +441,7 @@ int runtime_main(int fd)
     int exit_code = 0;
 
     struct sigaction stop = {.sa_handler = on_stop};
+    stop_fd = fd;
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
