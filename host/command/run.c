@@ -314,6 +314,21 @@ static int parse_arguments(struct run *run, int count, char **arguments)
     return -1;
 }
 
+/* Where an option selects among the routes of the task, --option does so as data does. */
+static void take_selectors(const struct run *run, json_t *data)
+{
+    for (int i = 0; i < run->option_count; i++) {
+        const char *text = run->options[i], *equals = strchr(text, '=');
+        size_t length = equals ? (size_t)(equals - text) : 0;
+        for (size_t j = 0; j < run->catalog->route_count && equals; j++) {
+            const struct route *route = run->catalog->routes[j];
+            if (route->option && strcmp(route->task, run->route_name) == 0 && strlen(route->option) == length &&
+                strncmp(route->option, text, length) == 0)
+                json_object_set_new(data, route->option, json_string(equals + 1));
+        }
+    }
+}
+
 static int make_job(struct run *run)
 {
     const struct config *config = run->config;
@@ -324,6 +339,8 @@ static int make_job(struct run *run)
         error_prefix(&run->error, "--data: ");
     else if (!json_is_object(data))
         error_set(&run->error, "request_invalid", false, "--data: must be a JSON object");
+    else
+        take_selectors(run, data);
     run->route = error_is_set(&run->error) ? NULL : catalog_route(run->catalog, run->route_name, data, &run->error);
     json_t *repro = run->route && run->repro_file
                         ? command_read_json(run->repro_file, config->repros.max_bytes, &run->error)

@@ -67,6 +67,15 @@ test('run: the repro comes from standard input, options from --option and --data
   assert.ok(filesOf(JSON.parse(done.stdout)).size > 0);
 });
 
+test('run: an option that selects among routes does so by --option as by --data, and over it', t => {
+  for (const args of [['--option', 'format=json'], ['--data', '{"format":"json"}'], ['--data', '{"format":"pdf"}', '--option', 'format=json'], ['--option', 'format=pdf', '--option', 'format=json']]) {
+    const done = alone(t, ['run', 'report', '--repro', aRepro, '-c', shipped, ...args]);
+    assert.equal(done.code, 0, done.stderr);
+    assert.deepEqual(JSON.parse(done.stdout).artifacts.filter(artifact => artifact.name.endsWith('.pdf')), [], args.join(' '));
+  }
+  assert.match(JSON.parse(alone(t, ['run', 'report', '--repro', aRepro, '-c', shipped]).stdout).artifacts[0].name, /\.pdf$/, 'the default of conf.d');
+});
+
 test('run: exit code 1 where the job fails, and its reason without escapes', t => {
   const env = { EXPORTD_HOST_PLUGINS: pluginFolder(temporaryFolder(t), plugins) };
   const cases = [['refuse', /^exportd: refused: it never works: .*red/m], ['segfault', /^exportd: worker_crashed: .*SIGSEGV/m], ['flaky', /^exportd: not_yet: attempt 1 must fail/m],
@@ -93,6 +102,8 @@ test('run: wrong use is exit code 2, with the mend', t => {
     [['report/pdf', 'docker'], /name one route/],
     [['report/pdf'], /report\/pdf needs a repro: give it with --repro FILE/],
     [['report/html', '--repro', aRepro], /no plugin offers the task "report\/html"; the routes are: .*report\/json, report\/pdf/],
+    [['report', '--repro', aRepro, '--option', 'format=html'], /no plugin offers "report" with that "format"; the routes are: report\/json, report\/pdf/],
+    [['report/pdf', '--repro', aRepro, '--option', 'format=json'], /format.* must be /],
     [['report', '--repro', aRepro, '--data', '{"format":"html"}'], /no plugin offers "report" with that "format"; the routes are: report\/json, report\/pdf/],
     [['report', '--repro', aRepro], /needs the option "format"/],
     [['report/pdf', '--repor', aRepro], /there is no option --repor; did you mean --repro\?/],
