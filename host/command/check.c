@@ -137,10 +137,7 @@ int command_check(int count, char **arguments)
         code = command_no_operand(&options, count, arguments, usage);
     if (code >= 0)
         return code;
-    const char *folder = options.conf_folder;
-    if (!folder && access(EXPORTD_CONF_DIR, F_OK) == 0)
-        folder = EXPORTD_CONF_DIR;
-    if (config_load(folder, &config, &problems) == 0)
+    if (command_read_config(options.conf_folder, &config, &problems) == 0)
         catalog = catalog_load(config, NULL, &problems, &error);
     if (catalog)
         check_sections(config, catalog, &problems);

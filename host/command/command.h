@@ -54,8 +54,8 @@ int command_no_operand(const struct command_options *options, int count, char **
 struct option;
 void command_option_mistake(const char *command, int letter, char **arguments, const struct option *options);
 
-/* The folder given, else the installed one where it exists, else NULL. */
-const char *command_conf_folder(const char *given);
+/* config_load() of the folder given, else of the installed one where it exists, else of none. */
+int command_read_config(const char *folder, struct config **config, struct config_problems *problems);
 
 /* Loads the configuration (the folder given, else the installed one where it exists) and prints its problems. NULL:
  * exit with 2. */

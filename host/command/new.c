@@ -5,6 +5,7 @@
  * gets its dot. @NAME@, @ROUTE@, @TASK@ and @SELECT@ are filled in.
  */
 #include "base/memory.h"
+#include "base/program.h"
 #include "base/tree.h"
 #include "command/command.h"
 
@@ -91,29 +92,19 @@ static int read_route(struct recipe *recipe, struct error *error)
     return error_is_set(error) ? -1 : 0;
 }
 
-/* Beside this program (in a build folder), below its prefix, or where it was to be installed. NULL with error set. */
+/* NULL with error set. */
 static char *find_template(struct error *error)
 {
-    char self[4096] = "";
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = length > 0 ? strrchr(self, '/') : NULL;
-    if (slash)
-        *slash = '\0';
-    char *places[] = {memory_format("%s/template", self), memory_format("%s/../share/exportd/template", self),
-                      memory_text(EXPORTD_TEMPLATE_DIR)};
-    char *found = NULL;
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char *sign = memory_format("%s/plugin.c.in", places[i]);
-        if (!found && access(sign, R_OK) == 0)
-            found = memory_text(places[i]);
-        free(sign);
+    char *folder = program_file("template", EXPORTD_TEMPLATE_BELOW, EXPORTD_TEMPLATE_DIR);
+    char *sign = memory_format("%s/plugin.c.in", folder ? folder : EXPORTD_TEMPLATE_DIR);
+    if (access(sign, R_OK) != 0) {
+        error_set(error, "template_missing", false, "%s: %s; install the SDK (exportd-dev, or exportd-devel)", sign,
+                  strerror(errno));
+        free(folder);
+        folder = NULL;
     }
-    if (!found)
-        error_set(error, "template_missing", false,
-                  "the template is not in %s; install the SDK (exportd-dev, or exportd-devel)", places[2]);
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        free(places[i]);
-    return found;
+    free(sign);
+    return folder;
 }
 
 static int fill(const struct recipe *recipe, const char *text, FILE *out)

@@ -1,3 +1,4 @@
+#include "base/program.h"
 #include "command/command.h"
 
 #include <exportd/kit/text.h>
@@ -121,16 +122,20 @@ void command_print_problems(const struct config_problems *problems, bool with_wa
                     problems->items[i].message);
 }
 
-const char *command_conf_folder(const char *given)
+int command_read_config(const char *folder, struct config **config, struct config_problems *problems)
 {
-    return !given && access(EXPORTD_CONF_DIR, F_OK) == 0 ? EXPORTD_CONF_DIR : given;
+    char *found = folder ? NULL : program_file(NULL, EXPORTD_CONF_BELOW, EXPORTD_CONF_DIR);
+    bool there = found && access(found, F_OK) == 0;
+    int failed = config_load(there ? found : folder, config, problems);
+    free(found);
+    return failed;
 }
 
 struct config *command_load_config(const char *folder, bool quiet_warnings)
 {
     struct config_problems problems = {0};
     struct config *config = NULL;
-    config_load(command_conf_folder(folder), &config, &problems);
+    command_read_config(folder, &config, &problems);
     command_print_problems(&problems, !quiet_warnings);
     config_problems_clear(&problems);
     return config;

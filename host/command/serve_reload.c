@@ -37,7 +37,7 @@ static void load(uv_work_t *request)
 {
     struct reload *reload = request->data;
     const struct host *host = reload->host;
-    if (config_load(command_conf_folder(host->conf_folder), &reload->config, &reload->problems) != 0)
+    if (command_read_config(host->conf_folder, &reload->config, &reload->problems) != 0)
         return;
     if (config_carry(reload->config, host->config, &reload->problems) != 0)
         error_set(&reload->error, "out_of_memory", true, "there is no memory for another configuration");

@@ -1,14 +1,10 @@
+#include "base/program.h"
 #include "config/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#ifndef EXPORTD_PLUGIN_DIR
-#define EXPORTD_PLUGIN_DIR "/usr/lib/exportd/plugins"
-#endif
 
 /* A new path, or NULL: out of memory. */
 static char *default_state(void)
@@ -22,24 +18,6 @@ static char *default_state(void)
         return asprintf(&path, "%s/.local/state/exportd", home) < 0 ? NULL : path;
     /* For a user without a home too: only `serve` needs it, and says so where it can't write there. */
     return strdup("/var/lib/exportd");
-}
-
-static char *default_plugins(void)
-{
-    char program[4096];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    char *path = NULL;
-    if (length > 0) {
-        program[length] = '\0';
-        char *slash = strrchr(program, '/');
-        struct stat status;
-        if (slash && asprintf(&path, "%.*s/plugins", (int)(slash - program), program) >= 0) {
-            if (!stat(path, &status) && S_ISDIR(status.st_mode))
-                return path;
-            free(path);
-        }
-    }
-    return strdup(EXPORTD_PLUGIN_DIR);
 }
 
 /* Workers stand in folders of their own, so a path that is relative to where exportd was started must not stay so. */
@@ -63,7 +41,7 @@ static void machine_defaults(struct config_loader *loader)
     }
     if (!*host->plugins) {
         free(host->plugins);
-        host->plugins = default_plugins();
+        host->plugins = program_file("plugins", EXPORTD_PLUGIN_BELOW, EXPORTD_PLUGIN_DIR);
     }
     make_absolute(&host->state);
     make_absolute(&host->plugins);

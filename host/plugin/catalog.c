@@ -1,6 +1,7 @@
 #include "plugin/catalog.h"
 
 #include "base/memory.h"
+#include "base/program.h"
 #include "job/schema.h"
 #include "plugin/forward.h"
 #include "plugin/manifest.h"
@@ -298,18 +299,8 @@ static int by_route_name(const void *left, const void *right)
 
 char *catalog_worker_program(void)
 {
-    char self[4096];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length > 0) {
-        self[length] = '\0';
-        char *slash = strrchr(self, '/');
-        *slash = '\0';
-        char *beside = memory_format("%s/exportd-worker", self);
-        if (access(beside, X_OK) == 0)
-            return beside;
-        free(beside);
-    }
-    return memory_text(EXPORTD_WORKER_PATH);
+    char *program = program_file("exportd-worker", EXPORTD_WORKER_BELOW, EXPORTD_WORKER_PATH);
+    return program ? program : memory_text(EXPORTD_WORKER_PATH);
 }
 
 /* Probes the files at paths, which it takes. */

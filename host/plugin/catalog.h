@@ -103,7 +103,7 @@ const struct plugin *catalog_owner(const struct route *route);
 
 const struct plugin *catalog_plugin(const struct catalog *catalog, const char *name);
 
-/* Returns the path of exportd-worker: beside this program, or where it was installed. New string. */
+/* Returns the path of exportd-worker: beside this program, or where it was installed (base/program.h). New string. */
 char *catalog_worker_program(void);
 
 #endif

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { build, ownEnvironment, run, sanitized, source, startHost, temporaryFolder } from '../support/host.mjs';
 
@@ -20,25 +20,12 @@ function installed(t) {
   const prefix = join(folder, 'prefix');
   const done = spawnSync('cmake', ['--install', build, '--prefix', prefix], { encoding: 'utf8', timeout: 120_000, env: { ...ownEnvironment(), DESTDIR: '' } });
   assert.equal(done.status, 0, done.stdout + done.stderr);
-  // The program looks for its worker beside itself, and where it was configured to be installed; this prefix is neither.
-  for (const name of readdirSync(join(prefix, 'libexec/exportd'))) symlinkSync(join(prefix, 'libexec/exportd', name), join(prefix, 'bin', name));
   const libraries = readdirSync(prefix).filter(name => name.startsWith('lib') && name !== 'libexec').flatMap(name => [join(prefix, name), ...readdirSync(join(prefix, name)).map(inner => join(prefix, name, inner))]);
   const plugins = libraries.map(path => join(path, 'exportd/plugins')).find(existsSync);
   assert.ok(plugins, `no plugins below ${prefix}`);
   const conf = join(prefix, 'etc/exportd/conf.d');
-  // Its settings are there too: commands that read them are told so, unless they are told otherwise.
-  const bin = join(folder, 'bin');
-  mkdirSync(bin);
-  writeFileSync(join(bin, 'exportd'), `#!/bin/sh
-case "$1:$*" in
-*' -c '*) ;;
-check:* | inspect:* | reload:* | jobs:* | run:* | serve:*) command=$1; shift; exec '${prefix}/bin/exportd' "$command" -c '${conf}' "$@" ;;
-esac
-exec '${prefix}/bin/exportd' "$@"
-`, { mode: 0o755 });
-  chmodSync(join(bin, 'exportd'), 0o755);
-  const env = { ...ownEnvironment(), PATH: [bin, process.env.PATH].join(delimiter), CMAKE_PREFIX_PATH: prefix, PKG_CONFIG_PATH: join(prefix, 'share/pkgconfig'),
-    EXPORTD_HOST_PLUGINS: plugins, EXPORTD_HOST_STATE: join(folder, 'state'), TMPDIR: folder };
+  const env = { ...ownEnvironment(), PATH: [join(prefix, 'bin'), process.env.PATH].join(delimiter), CMAKE_PREFIX_PATH: prefix, PKG_CONFIG_PATH: join(prefix, 'share/pkgconfig'),
+    EXPORTD_HOST_STATE: join(folder, 'state'), TMPDIR: folder };
   return { folder, prefix, plugins, conf, env };
 }
 
@@ -102,6 +89,29 @@ test('a plugin that a selecting option chooses builds, conforms and runs beside 
   assert.equal(JSON.parse(ok('exportd run report/html --option name=Ada -o out', { env, cwd: folder }).stdout).greeted, 'Ada');
   assert.equal(readFileSync(join(folder, 'out/greeting.txt'), 'utf8'), 'Hello, Ada!\n');
   ok('exportd run report/json --repro "$REPRO" -o out', { env: { ...env, REPRO: join(source, 'tests/data/search-4711.json') }, cwd: folder });
+});
+
+test('what is installed below another prefix finds its own worker, watcher, plugins, settings and template, and does so where it is moved', { skip: spawnSync('which', ['cmake']).status !== 0 && 'cmake is not installed' }, t => {
+  const { folder, prefix, plugins, conf } = installed(t);
+  const moved = join(folder, 'moved');
+  writeFileSync(join(conf, 'nats.conf'), '[nats]\nstrem = X\n');
+  for (const at of [prefix, moved]) {
+    if (at === moved) renameSync(prefix, moved);
+    const env = { ...ownEnvironment(), PATH: [join(at, 'bin'), process.env.PATH].join(delimiter), EXPORTD_HOST_STATE: join(folder, 'state'), TMPDIR: folder };
+    const where = { env, cwd: folder };
+    const refused = shell('exportd check', where);
+    assert.equal(refused.code, 1, refused.out);
+    assert.ok(refused.out.includes(`${conf.replace(prefix, at)}/nats.conf:2: unknown key "strem"`), refused.out);
+    writeFileSync(join(conf.replace(prefix, at), 'nats.conf'), '');
+    const all = JSON.parse(ok('exportd plugins --json', where).stdout);
+    assert.ok(all.plugins.length >= 11 && all.failures.length === 0, JSON.stringify(all.failures));
+    for (const plugin of all.plugins) assert.ok(plugin.file.startsWith(plugins.replace(prefix, at)), plugin.file);
+    const report = ok(`exportd test ${plugins.replace(prefix, at)}/export-json.so`, where).out;
+    assert.match(report, /^ok +workspace/m);
+    assert.doesNotMatch(report, /exportd-watch/, 'it would say so where it did not find its watcher');
+    ok('exportd new thing && rm -r thing', where);
+    writeFileSync(join(conf.replace(prefix, at), 'nats.conf'), '[nats]\nstrem = X\n');
+  }
 });
 
 test('the Makefile builds and installs without CMake', { skip: skip || sanitizerReason }, t => {
