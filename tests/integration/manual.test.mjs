@@ -183,6 +183,26 @@ test("a plugin's page has its routes, their options, its settings and what it as
   }
 });
 
+test('exportd-plugin(7) names every call and every word of the interface, and its example is a plugin', { skip: noMandoc || (!installed('cc') && 'cc is not installed') }, t => {
+  const header = readFileSync(join(source, 'sdk/include/exportd/plugin.h'), 'utf8'), text = page('exportd-plugin.7');
+  const calls = new Set([...header.matchAll(/^static inline .*?\b(exportd_[a-z_]+)\(/gm)].map(([, name]) => name));
+  assert.ok(calls.size >= 12, [...calls].join());
+  for (const call of calls) assert.ok(text.includes(`.It Fn ${call} `), call);
+  const table = /^struct exportd_plugin \{([\s\S]*?)^\};/m.exec(header)[1].replace(/\/\*[\s\S]*?\*\//g, '');
+  const members = [...table.matchAll(/\(\*([a-z]+)\)\(|\b([a-z]+);/g)].map(([, call, member]) => call ?? member);
+  assert.ok(members.length >= 10 && members.includes('init') && members.includes('grants'), members.join());
+  for (const member of members) assert.match(text, new RegExp(`^\\.It .*\\b${member}\\b`, 'm'), member);
+  for (const word of header.match(/\bEXPORTD_(?:GRANT_[A-Z]+|NEEDS_REPRO|OK|RETRY|FAIL)\b/g)) assert.ok(text.includes(word), word);
+  const folder = temporaryFolder(t);
+  const code = /^\.Bd -literal -offset indent\n(#include <exportd\/plugin\.h>[\s\S]*?)^\.Ed/m.exec(text)[1];
+  writeFileSync(join(folder, 'hello.c'), `${code.replace(/\\e/g, '\\')}`);
+  const made = spawnSync('cc', ['-std=c11', '-Wall', '-Wextra', '-Werror', '-Wno-unused-parameter', '-shared', '-fPIC', '-I', join(source, 'sdk/include'), 'hello.c', '-o', 'hello.so', '-Wl,-z,defs', '-ljansson'], { cwd: folder, encoding: 'utf8' });
+  assert.equal(made.status, 0, made.stderr);
+  const done = run(['test', join(folder, 'hello.so'), '--input', '-'], { cwd: folder, input: '{}' });
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.match(done.stdout + done.stderr, /"greeting": ?"hello"/);
+});
+
 test('make-manual says what is wrong with a template, a section and a plugin, and does not go on', t => {
   const folder = temporaryFolder(t);
   const template = join(folder, 'template');
