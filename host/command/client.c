@@ -66,7 +66,8 @@ json_t *client_ask(const struct config *config, const char *url, const char *met
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, cause);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
+    /* A reload waits for every plugin's probe. */
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, strcmp(path, "/reload") == 0 ? 300L : 30L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);

@@ -173,6 +173,7 @@ static void on_outbox_closed(void *client)
     close_signal(&host->terminate);
     close_signal(&host->interrupt);
     close_signal(&host->hangup);
+    signal(SIGHUP, SIG_IGN); /* as before the start; libuv lets it kill again */
     uv_close((uv_handle_t *)&host->watchdog, NULL);
 }
 
@@ -214,6 +215,7 @@ static void on_stop(uv_signal_t *handle, int number)
     log_write(LOG_LEVEL_INFO, "host", NULL, "stopping: no more jobs are taken; those that run have %g s",
               (double)settings->drain_timeout_ms / 1000);
     notify_stopping(settings->drain_timeout_ms + STOP_BEYOND_DRAIN_MS);
+    serve_reload_stop(host);
     http_server_drain(host->http);
     if (host->nats)
         nats_door_drain(host->nats);
@@ -418,6 +420,7 @@ int command_serve(int count, char **arguments)
     serve_set_log(host.config);
     uv_loop_init(&host.loop);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until there is something to reload */
     raise_descriptor_limit();
     host.conf_folder = options.conf_folder;
     if (start(&host, &error) != 0) {

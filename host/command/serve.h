@@ -51,6 +51,9 @@ char *serve_generation_folder(struct host *host, struct error *error);
 /* Warns of what the sandbox lacks, or refuses where it is required. */
 int serve_check_sandbox(const struct config *config, const struct catalog *catalog, struct error *error);
 
+/* The host stops: whoever waits for a reload hears of it, and no further one begins. */
+void serve_reload_stop(struct host *host);
+
 /* Reads the configuration and the plugins again, on a thread; then, where there is no mistake, everything that comes
  * goes by them. done (or NULL) hears how it ended. Where a reload is under way already, another follows it. */
 void serve_reload(struct host *host, http_reloaded done, void *client);

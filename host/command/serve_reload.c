@@ -92,9 +92,9 @@ static json_t *refuse(struct reload *reload, unsigned *status)
         snprintf(detail, sizeof detail, "the configuration has %zu %s; nothing was reloaded", reload->problems.errors,
                  reload->problems.errors == 1 ? "mistake" : "mistakes");
     log_write(LOG_LEVEL_ERROR, "reload", NULL, "%s", detail);
-    return json_pack("{s:b, s:s, s:o, s:o}", "reloaded", 0, "code",
+    return json_pack("{s:b, s:s, s:o, s:o, s:o}", "reloaded", 0, "code",
                      error_is_set(error) ? error->code : "config_invalid", "detail", text_or_note(detail), "problems",
-                     problems);
+                     problems, "failures", reload->catalog ? tell_failures(reload->catalog) : json_array());
 }
 
 /* Takes the configuration, the catalog and the folder. */
@@ -132,7 +132,15 @@ static void tell_waiters(struct reload *reload, unsigned status, json_t *answer)
         waiter->done(waiter->client, status, json_deep_copy(answer));
         free(waiter);
     }
+    reload->waiters = NULL;
     json_decref(answer);
+}
+
+static void tell_stopping(struct reload *reload)
+{
+    static const char detail[] = "this host is stopping; nothing was reloaded";
+    if (reload)
+        tell_waiters(reload, 503, json_pack("{s:b, s:s, s:s}", "reloaded", 0, "code", "stopping", "detail", detail));
 }
 
 static void free_reload(struct reload *reload)
@@ -155,9 +163,11 @@ static void on_loaded(uv_work_t *request, int status)
     json_t *answer;
     (void)status;
     host->reload = NULL;
-    if (host->stopping)
-        error_set(&reload->error, "stopping", true, "this host is stopping");
-    else if (reload->catalog && reload->problems.errors == 0 && !error_is_set(&reload->error))
+    if (host->stopping) {
+        free_reload(reload);
+        return;
+    }
+    if (reload->catalog && reload->problems.errors == 0 && !error_is_set(&reload->error))
         serve_check_sandbox(reload->config, reload->catalog, &reload->error);
     if (!reload->catalog || reload->problems.errors > 0 || error_is_set(&reload->error))
         answer = refuse(reload, &http_status);
@@ -169,7 +179,7 @@ static void on_loaded(uv_work_t *request, int status)
     host->next_reload = NULL;
     if (next)
         start(host, next);
-    else if (!host->stopping)
+    else
         notify_ready();
 }
 
@@ -188,8 +198,25 @@ static void start(struct host *host, struct reload *reload)
     }
 }
 
+void serve_reload_stop(struct host *host)
+{
+    tell_stopping(host->reload); /* which ends by itself */
+    tell_stopping(host->next_reload);
+    if (host->next_reload)
+        free_reload(host->next_reload);
+    host->next_reload = NULL;
+}
+
 void serve_reload(struct host *host, http_reloaded done, void *client)
 {
+    if (host->stopping) {
+        struct waiter waiter = {.done = done, .client = client};
+        if (done)
+            waiter.done(client, 503,
+                        json_pack("{s:b, s:s, s:s}", "reloaded", 0, "code", "stopping", "detail",
+                                  "this host is stopping; nothing was reloaded"));
+        return;
+    }
     /* What is read already may be older than the wish. */
     struct reload *reload = host->reload ? host->next_reload : NULL;
     bool joined = reload != NULL;

@@ -9,6 +9,7 @@
 int config_carry(struct config *config, const struct config *running, struct config_problems *problems)
 {
     size_t count;
+    bool carried = false;
     const struct config_setting *settings = config_settings(&count);
     for (size_t i = 0; i < count; i++) {
         const struct config_setting *setting = &settings[i];
@@ -21,6 +22,9 @@ int config_carry(struct config *config, const struct config *running, struct con
             setting->section);
         if (config_value_copy(setting, config, running) != 0)
             return -1;
+        carried = true;
     }
+    if (carried) /* a loopback address that isn't taken excuses no missing token */
+        config_check_together(config, problems);
     return 0;
 }

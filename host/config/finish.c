@@ -69,36 +69,44 @@ static void inherit(struct config_loader *loader, struct config_plugin *plugin)
     free(section);
 }
 
-static void check_listen(struct config_loader *loader)
+static void check_listen(const struct config *config, struct config_problems *problems)
 {
-    const struct config_http *http = &loader->config->http;
+    const struct config_http *http = &config->http;
     struct config_address address;
     struct config_why why = {""};
     if (!config_parse_listen(http->listen, &address, &why) && !address.loopback && !*http->token) {
-        const char *place = config_place(loader->config, "http", "listen");
+        const char *place = config_place(config, "http", "listen");
         config_problems_add(
-            loader->problems, false, place ? place : "default",
+            problems, false, place ? place : "default",
             "\"listen\" in [http] is %s, which others can reach, and there is no token; give one with "
             "[http] token = file:PATH or EXPORTD_HTTP_TOKEN, or listen on 127.0.0.1",
             http->listen);
     }
 }
 
-static void check_backoff(struct config_loader *loader, const char *section, int64_t first, int64_t most)
+static void check_backoff(const struct config *config, struct config_problems *problems, const char *section,
+                          int64_t first, int64_t most)
 {
     if (first <= most)
         return;
-    const char *place = config_place(loader->config, section, "backoff_max");
+    const char *place = config_place(config, section, "backoff_max");
     if (!place)
-        place = config_place(loader->config, section, "backoff");
+        place = config_place(config, section, "backoff");
     char first_text[32];
     char most_text[32];
     config_format_duration(first, first_text, sizeof first_text);
     config_format_duration(most, most_text, sizeof most_text);
     config_problems_add(
-        loader->problems, false, place ? place : "default",
+        problems, false, place ? place : "default",
         "\"backoff\" in [%s] is %s, longer than \"backoff_max\", which is %s; make that the longer one", section,
         first_text, most_text);
+}
+
+void config_check_together(const struct config *config, struct config_problems *problems)
+{
+    check_listen(config, problems);
+    check_backoff(config, problems, "jobs", config->jobs.backoff_ms, config->jobs.backoff_max_ms);
+    check_backoff(config, problems, "webhook", config->webhook.backoff_ms, config->webhook.backoff_max_ms);
 }
 
 void config_finish(struct config_loader *loader)
@@ -107,7 +115,5 @@ void config_finish(struct config_loader *loader)
     machine_defaults(loader);
     for (size_t i = 0; i < config->plugin_count; i++)
         inherit(loader, &config->plugins[i]);
-    check_listen(loader);
-    check_backoff(loader, "jobs", config->jobs.backoff_ms, config->jobs.backoff_max_ms);
-    check_backoff(loader, "webhook", config->webhook.backoff_ms, config->webhook.backoff_max_ms);
+    config_check_together(config, loader->problems);
 }

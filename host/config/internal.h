@@ -76,6 +76,9 @@ int config_pairs_put(struct config_pair **pairs, size_t *count, const char *key,
 void config_pairs_remove(struct config_pair *pairs, size_t *count, const char *key);
 void config_pairs_free(struct config_pair *pairs, size_t count);
 
+/* finish.c: settings that must fit each other. */
+void config_check_together(const struct config *config, struct config_problems *problems);
+
 /* expand.c: *value is new. braces: ${NAME} counts (conf.d); file:PATH always does. *literal: neither was used. */
 int config_expand(const char *raw, bool braces, char **value, bool *literal, struct config_why *why);
 /* Reads a regular file of at most maximum bytes; a NUL follows the text. -1 with why. */

@@ -70,9 +70,9 @@ static enum config_line pair(const char *text, size_t length, struct config_why 
         config_refuse(why, "this line names no key before the %c; write key = value", text[0]);
     else
         config_refuse(why,
-                      "this line is neither [section] nor key = value: \"%.*s\"; write \"=\" after \"%.*s\", or # in "
-                      "front of a comment",
-                      length < 80 ? (int)length : 80, text, (int)key, text);
+                      "this line is neither [section] nor key = value: \"%.*s …\"; write \"=\" after \"%.*s\", or # "
+                      "in front of a comment",
+                      key < 80 ? (int)key : 80, text, key < 80 ? (int)key : 80, text); /* the rest may be secret */
     return CONFIG_LINE_BAD;
 }
 

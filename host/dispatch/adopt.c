@@ -37,14 +37,6 @@ static struct lane *lane_of_plugin(const struct dispatch *dispatch, const struct
     return NULL;
 }
 
-static struct route_state *find_state(struct dispatch *dispatch, const char *name)
-{
-    for (size_t i = 0; i < dispatch->route_count; i++)
-        if (strcmp(dispatch->routes[i]->name, name) == 0)
-            return dispatch->routes[i];
-    return NULL;
-}
-
 static struct route_state *add_state(struct dispatch *dispatch, const char *name)
 {
     struct route_state *state = memory_zeroed(1, sizeof *state);
@@ -63,7 +55,7 @@ static void make_routes(struct dispatch *dispatch)
         dispatch->routes[i]->gone = true;
     for (size_t i = 0; i < catalog->route_count; i++) {
         const struct route *route = catalog->routes[i];
-        struct route_state *state = find_state(dispatch, route->name);
+        struct route_state *state = dispatch_known_route(dispatch, route->name);
         if (!state)
             state = add_state(dispatch, route->name);
         struct lane *lane = lane_of_plugin(dispatch, route->forward ? catalog->upstream : route->plugin);
@@ -78,16 +70,18 @@ static void make_routes(struct dispatch *dispatch)
 
 void dispatch_note_waiting(struct dispatch *dispatch, const char *route_name)
 {
-    struct route_state *state = find_state(dispatch, route_name);
+    struct route_state *state = dispatch_known_route(dispatch, route_name);
     if (!state) {
         state = add_state(dispatch, route_name);
         state->gone = true;
     }
-    state->backlog = true;
+    state->backlog = state->waits = true;
     if (!state->gone || state->told)
         return;
     state->told = true;
-    log_write(LOG_LEVEL_WARNING, "dispatch", NULL,
+    /* Of a store that hosts share, another may have the plugin. */
+    bool shared = dispatch->generation->config->store.url[0];
+    log_write(shared ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "dispatch", NULL,
               "jobs wait for %s, which no plugin of this host offers; install one, and run: exportd reload",
               route_name);
 }
@@ -111,6 +105,23 @@ void dispatch_make_lanes(struct dispatch *dispatch)
     make_routes(dispatch);
 }
 
+/* Once; it holds the first generation, which the host keeps. */
+void dispatch_make_nobodys(struct dispatch *dispatch)
+{
+    static struct plugin nobody = {.name = (char *)"none", .enabled = false};
+    static const struct route no_route = {.name = (char *)"", .task = (char *)"", .plugin = &nobody};
+    struct lane *lane = dispatch->nobodys = new_lane(dispatch, &nobody);
+    nobody.settings = &lane->generation->config->worker;
+    lane->retired = true;
+    dispatch->nobodys_route =
+        (struct route_state){.name = no_route.name, .route = &no_route, .lane = lane, .gone = true};
+}
+
+void dispatch_free_nobodys(struct dispatch *dispatch)
+{
+    dispatch_free_lane(dispatch->nobodys);
+}
+
 bool dispatch_renew(struct active *active)
 {
     struct dispatch *dispatch = active->lane->dispatch;
@@ -130,7 +141,8 @@ static void hand_over(struct active *active)
 {
     struct route_state *state = dispatch_route_state(active->lane->dispatch, active->job->route);
     dispatch_unqueue(active);
-    if (active->pipeline || !dispatch_renew(active) || active->route->steps) {
+    bool limited = state && state->lane->plugin->settings->limit > 0; /* which the store counts */
+    if (!state || active->pipeline || limited || !dispatch_renew(active) || active->route->steps) {
         dispatch_release(active);
         return;
     }
@@ -165,13 +177,13 @@ struct lane *dispatch_successor(struct lane *lane)
     return NULL;
 }
 
-int dispatch_retired_busy(const struct lane *lane)
+int dispatch_retired_workers(const struct lane *lane)
 {
-    int busy = 0;
+    int workers = 0;
     for (const struct lane *old = lane->dispatch->retired; old; old = old->next)
         if (old->pool && strcmp(old->plugin->name, lane->plugin->name) == 0)
-            busy += pool_stats(old->pool).busy;
-    return busy;
+            workers += pool_stats(old->pool).workers;
+    return workers;
 }
 
 void dispatch_adopt(struct dispatch *dispatch, struct generation *generation)
@@ -239,11 +251,11 @@ static void on_pool_empty(void *client)
 
 void dispatch_sweep(struct dispatch *dispatch)
 {
-    for (struct lane **at = &dispatch->retired; *at && !dispatch->closing;) {
+    for (struct lane **at = &dispatch->retired; *at;) {
         struct lane *lane = *at;
         if (lane->pool)
             pool_watch(lane->pool);
-        if (is_used(lane)) {
+        if (dispatch->closing || is_used(lane)) {
             at = &lane->next;
             continue;
         }

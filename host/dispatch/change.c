@@ -53,13 +53,12 @@ static void stop_active(struct dispatch *dispatch, const struct job *job)
 static void finish_claimed(struct dispatch *dispatch, struct store_op *op)
 {
     struct route_state *route = dispatch_route_state(dispatch, op->cancel.job->route);
-    for (size_t i = 0; i < dispatch->route_count && !route; i++)
-        if (!dispatch->routes[i]->gone)
-            route = dispatch->routes[i]; /* its plugin is gone; any lane can carry it to its end */
     if (!route)
-        return; /* no plugin at all: the next start finds it marked as cancelled */
+        route = &dispatch->nobodys_route; /* its plugin is gone */
     struct active *active = dispatch_activate(dispatch, op->cancel.job, route);
     op->cancel.job = NULL;
+    if (route->gone)
+        dispatch_pipeline_end(active); /* it may have been one */
     dispatch_finish_cancelled(active);
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "job/request.h"
+#include "plugin/pipeline.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,18 @@
 #define WINDOW_MAX 512
 #define UPLOADS_MAX 1000
 
-struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name)
+struct route_state *dispatch_known_route(struct dispatch *dispatch, const char *route_name)
 {
     for (size_t i = 0; i < dispatch->route_count; i++)
         if (strcmp(dispatch->routes[i]->name, route_name) == 0)
-            return dispatch->routes[i]->gone ? NULL : dispatch->routes[i];
+            return dispatch->routes[i];
     return NULL;
+}
+
+struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name)
+{
+    struct route_state *route = dispatch_known_route(dispatch, route_name);
+    return route && !route->gone ? route : NULL;
 }
 
 struct active *dispatch_find_id(struct dispatch *dispatch, const char *id)
@@ -97,7 +104,7 @@ static int slots(const struct lane *lane)
 {
     if (lane->forwards)
         return (int)lane->plugin->settings->workers - lane->under_way;
-    return pool_slots(lane->pool) - dispatch_retired_busy(lane);
+    return pool_slots(lane->pool) - dispatch_retired_workers(lane);
 }
 
 static int window(const struct lane *lane)
@@ -150,6 +157,10 @@ static void start_in_worker(struct active *active)
         return;
     }
     int failed = active->pipeline ? dispatch_pipeline_job(active, &job, &workspace, &error) : 0;
+    if (!active->pipeline && pipeline_made(job.data, job.data_length))
+        failed = error_set(&error, "pipeline_changed", false,
+                           "%s was a pipeline when this job was accepted, and is none now; hand it in again",
+                           active->job->route);
     failed = failed ? failed : pool_start(lane->pool, &job, &error);
     free(workspace);
     if (failed) {
@@ -402,7 +413,7 @@ static void on_submitted(struct store_op *op, void *client)
             if (op->submit.claim) {
                 struct active *active = dispatch_activate(dispatch, op->submit.job, route);
                 op->submit.job = NULL;
-                if (!route->gone && is_open(route->lane))
+                if (!route->gone && is_open(route->lane) && route->lane->plugin->settings->limit == 0)
                     queue(active);
                 else
                     dispatch_release(active);
@@ -531,7 +542,8 @@ static void on_pool_finished(void *client, const struct worker_outcome *outcome)
     struct active *active = dispatch_find_lease(dispatch, outcome->lease);
     dispatch->running--;
     lane->recent_finishes++;
-    if (outcome->crashed)
+    bool told = strcmp(outcome->error.code, "cancelled") == 0 || strcmp(outcome->error.code, "lease_lost") == 0;
+    if (outcome->crashed && !told)
         count_loss(dispatch, lane->plugin->name, outcome->error.code);
     if (!active) {
         dispatch->stale++;
@@ -593,6 +605,7 @@ struct dispatch *dispatch_new(const struct dispatch_options *options)
     struct dispatch *dispatch = memory_zeroed(1, sizeof *dispatch);
     dispatch->options = *options;
     dispatch->generation = generation_hold(options->generation);
+    dispatch_make_nobodys(dispatch);
     dispatch_make_lanes(dispatch);
     uv_timer_t *timers[] = {&dispatch->tick_timer, &dispatch->watch_timer, &dispatch->drain_timer};
     for (size_t i = 0; i < 3; i++) {
@@ -614,6 +627,7 @@ void dispatch_free(struct dispatch *dispatch)
     dispatch_forget(active);
     for (size_t i = 0; i < dispatch->lane_count; i++)
         dispatch_free_lane(dispatch->lanes[i]);
+    dispatch_free_nobodys(dispatch);
     for (struct lane *lane = dispatch->retired, *after; lane; lane = after) {
         after = lane->next;
         dispatch_free_lane(lane);
@@ -650,7 +664,7 @@ struct dispatch_stats dispatch_stats(struct dispatch *dispatch)
     };
     for (size_t i = 0; i < dispatch->route_count; i++) {
         stats.routes[i] = dispatch->routes[i]->stats;
-        stats.routes[i].waits_for_plugin = dispatch->routes[i]->gone && dispatch->routes[i]->told;
+        stats.routes[i].waits_for_plugin = dispatch->routes[i]->gone && dispatch->routes[i]->waits;
     }
     const struct lane *last = dispatch->lane_count > 0 ? dispatch->lanes[dispatch->lane_count - 1] : NULL;
     if (last && last->forwards) {

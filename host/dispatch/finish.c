@@ -66,7 +66,7 @@ void dispatch_deliver(struct dispatch *dispatch, struct store_delivery *first)
 static void count_end(struct active *active, enum store_finish_kind kind, int64_t finished_at_ms)
 {
     int64_t took_ms = finished_at_ms - active->job->created_at_ms;
-    struct route_state *route = dispatch_route_state(active->lane->dispatch, active->job->route);
+    struct route_state *route = dispatch_known_route(active->lane->dispatch, active->job->route);
     if (!route)
         return;
     if (kind == STORE_FINISH_COMPLETED)
@@ -184,9 +184,11 @@ static void on_finished(struct store_op *op, void *client)
     store_op_free(op);
     dispatch_forget(active);
     dispatch_deliver(dispatch, deliveries);
-    if (lane->plugin->settings->limit > 0)
-        dispatch_expect(lane); /* there is room below the limit now */
-    dispatch_pump(lane);
+    struct lane *today = lane->retired ? dispatch_successor(lane) : lane;
+    if (today && today->plugin->settings->limit > 0)
+        dispatch_expect(today); /* there is room below the limit now */
+    if (today)
+        dispatch_pump(today);
     dispatch_check_drained(dispatch);
 }
 

@@ -67,6 +67,7 @@ struct route_state {
     const struct route *route;
     struct lane *lane; /* NULL: gone, and nothing is on its way any more */
     bool gone;         /* no plugin of this generation offers it */
+    bool waits;        /* jobs of it could run, by the last tick */
     bool told;         /* that jobs wait for it, and it is gone */
     int ops;           /* claims and submits of it on their way to the store */
     bool backlog;      /* jobs of it wait in the store */
@@ -79,6 +80,8 @@ struct dispatch {
     struct generation *generation;
     struct lane **lanes; /* of this generation */
     size_t lane_count;
+    struct lane *nobodys; /* for the ends of jobs that no plugin offers the route of */
+    struct route_state nobodys_route;
     struct lane *retired;        /* of those before, while something runs in them */
     struct route_state **routes; /* all that there ever were */
     size_t route_count;
@@ -103,6 +106,8 @@ struct dispatch {
     size_t loss_count;
 };
 
+/* Also where no plugin of this generation offers it any more; NULL: it was never heard of. */
+struct route_state *dispatch_known_route(struct dispatch *dispatch, const char *route_name);
 /* NULL where no plugin of this generation offers it. */
 struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *route_name);
 struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, struct route_state *route);
@@ -125,8 +130,10 @@ void dispatch_expect(struct lane *lane);
 void dispatch_note_waiting(struct dispatch *dispatch, const char *route_name);
 /* Has the job go by today's generation. False: its route is gone, and it stays as it is. */
 bool dispatch_renew(struct active *active);
-void dispatch_sweep(struct dispatch *dispatch);     /* lanes that nothing runs in any more go */
-int dispatch_retired_busy(const struct lane *lane); /* workers of its predecessors that still have a job */
+void dispatch_sweep(struct dispatch *dispatch);        /* lanes that nothing runs in any more go */
+int dispatch_retired_workers(const struct lane *lane); /* workers of its predecessors that are still there */
+void dispatch_make_nobodys(struct dispatch *dispatch);
+void dispatch_free_nobodys(struct dispatch *dispatch);
 struct lane *dispatch_successor(struct lane *lane); /* of a retired one; NULL: its plugin is gone */
 void dispatch_make_lanes(struct dispatch *dispatch);
 void dispatch_free_lane(struct lane *lane);

@@ -88,8 +88,14 @@ void dispatch_show(struct dispatch *dispatch, const char *job_id, json_t *job)
 {
     const char *status = json_string_value(json_object_get(job, "status"));
     const char *route = json_string_value(json_object_get(job, "route"));
-    if (strcmp(status, job_state_name(JOB_PENDING)) == 0 && route && !dispatch_route_state(dispatch, route))
+    const struct route_state *known = route ? dispatch_route_state(dispatch, route) : NULL;
+    bool pending = strcmp(status, job_state_name(JOB_PENDING)) == 0;
+    if (pending && !known)
         json_object_set_new(job, "waitingFor", json_string("a plugin that offers its route: this host has none"));
+    else if (pending && known && !known->lane->plugin->enabled)
+        json_object_set_new(job, "waitingFor",
+                            json_string("its plugin, which is switched off or has a mistake in "
+                                        "its section of conf.d"));
     struct active *active = dispatch_find_id(dispatch, job_id);
     if (!active || strcmp(json_string_value(json_object_get(job, "status")), job_state_name(JOB_RUNNING)) != 0)
         return;

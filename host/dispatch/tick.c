@@ -117,6 +117,8 @@ static void on_ticked(struct store_op *op, void *client)
     } else {
         dispatch->waiting = op->tick.waiting;
         dispatch->oldest_waiting_ms = op->tick.oldest_waiting_ms;
+        for (size_t i = 0; i < dispatch->route_count; i++)
+            dispatch->routes[i]->waits = false;
         for (int i = 0; i < op->tick.route_count; i++)
             dispatch_note_waiting(dispatch, op->tick.routes[i]);
         for (size_t i = 0; i < dispatch->lane_count && !dispatch->draining; i++)

@@ -189,18 +189,23 @@ static char *copy_file(const char *path, const char *folder, struct error *error
     int from = open(path, O_RDONLY | O_CLOEXEC);
     int to = from >= 0 ? open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0500) : -1;
     ssize_t count = 0;
+    struct stat after;
     if (from < 0)
         error_set(error, "plugin_missing", false, "%s: %s", path, strerror(errno));
     else if (to < 0)
-        error_set(error, "plugin_missing", true, "%s can't be made: %s", copy, strerror(errno));
+        error_set(error, "plugin_missing", true, "%s can't be copied to %s: %s", path, folder, strerror(errno));
     while (to >= 0 && (count = sendfile(to, from, NULL, 1u << 30)) > 0)
         continue;
     if (count < 0)
-        error_set(error, "plugin_missing", true, "%s can't be copied to %s: %s", path, copy, strerror(errno));
+        error_set(error, "plugin_missing", true, "%s can't be copied to %s: %s", path, folder, strerror(errno));
+    else if (to >= 0 &&
+             (fstat(from, &after) != 0 || after.st_size != status.st_size ||
+              after.st_mtim.tv_sec != status.st_mtim.tv_sec || after.st_mtim.tv_nsec != status.st_mtim.tv_nsec))
+        error_set(error, "plugin_missing", true, "%s changed while it was copied; reload again", path);
     if (from >= 0)
         close(from);
     if (to >= 0 && close(to) != 0 && count == 0)
-        error_set(error, "plugin_missing", true, "%s can't be written: %s", copy, strerror(errno));
+        error_set(error, "plugin_missing", true, "%s can't be copied to %s: %s", path, folder, strerror(errno));
     return copy;
 }
 
@@ -303,6 +308,16 @@ char *catalog_worker_program(void)
     return program ? program : memory_text(EXPORTD_WORKER_PATH);
 }
 
+/* Its file isn't known, or held another plugin before. */
+static bool is_newcomer(const struct catalog *previous, const struct probe *probe)
+{
+    const char *name = json_string_value(json_object_get(probe->manifest, "name"));
+    for (size_t i = 0; previous && i < previous->plugin_count; i++)
+        if (strcmp(previous->plugins[i]->path, probe->path) == 0)
+            return name && strcmp(previous->plugins[i]->name, name) != 0;
+    return true;
+}
+
 /* Probes the files at paths, which it takes. */
 static void scan_files(struct catalog *catalog, char **paths, size_t count, const char *copies,
                        const struct catalog *previous, struct config_problems *problems)
@@ -313,10 +328,23 @@ static void scan_files(struct catalog *catalog, char **paths, size_t count, cons
         *probe = (struct probe){.scan = &scan, .path = paths[i]};
         if (copies)
             probe->copy = copy_file(paths[i], copies, &probe->error);
+        if (error_is_set(&probe->error) && !previous) {
+            config_problems_add(problems, true, paths[i],
+                                "it runs from the file itself, which must not be exchanged in place then: %s",
+                                probe->error.message);
+            unlink(probe->copy);
+            free(probe->copy);
+            probe->copy = NULL;
+            error_clear(&probe->error);
+        }
     }
     run_probes(&scan);
+    /* Those that were there before come first: a newcomer takes no route or name of theirs. */
+    for (int newcomers = 0; newcomers < 2; newcomers++)
+        for (size_t i = 0; i < count; i++)
+            if (is_newcomer(previous, &scan.probes[i]) == (newcomers == 1))
+                take_probe(catalog, previous, &scan.probes[i], problems);
     for (size_t i = 0; i < count; i++) {
-        take_probe(catalog, previous, &scan.probes[i], problems);
         json_decref(scan.probes[i].manifest);
         json_decref(scan.probes[i].sandbox);
         free(scan.probes[i].copy);
@@ -361,7 +389,7 @@ static struct catalog *load_folder(const struct config *config, const char *copi
         link_others(config->host.plugins, copies);
     scan_files(catalog, paths, count, copies, previous, problems);
     pipeline_add_routes(catalog, problems);
-    pipeline_imply(catalog);
+    pipeline_imply(catalog, problems);
     forward_add_routes(catalog);
     sort_routes(catalog);
     return catalog;
@@ -442,6 +470,15 @@ static void list_routes(const struct catalog *catalog, const char *task, char *t
         snprintf(text, size, "none");
 }
 
+/* One that a plugin has, and that is left out for want of what has to come first. */
+static const struct route *left_out(const struct catalog *catalog, const char *task)
+{
+    for (size_t i = 0; i < catalog->inner_count; i++)
+        if (strcmp(catalog->inner[i]->name, task) == 0 || strcmp(catalog->inner[i]->task, task) == 0)
+            return catalog->inner[i];
+    return NULL;
+}
+
 const struct route *catalog_route(const struct catalog *catalog, const char *task, const json_t *data,
                                   struct error *error)
 {
@@ -461,6 +498,14 @@ const struct route *catalog_route(const struct catalog *catalog, const char *tas
             wanted = default_value(catalog->config, task);
         if (wanted && strcmp(wanted, route->value) == 0)
             return route;
+    }
+    const struct route *lacking = some ? NULL : left_out(catalog, task);
+    if (lacking) {
+        error_set(
+            error, "route_unknown", false,
+            "the task \"%.64s\" of the plugin %s needs %s to come first, and no plugin offers that; install one",
+            task, lacking->plugin->name, lacking->after);
+        return NULL;
     }
     list_routes(catalog, some ? task : NULL, known, sizeof known);
     if (some && !json_object_get(data, some->option))

@@ -158,17 +158,36 @@ static struct route *make_implied(const struct catalog *catalog, const struct ro
     return route;
 }
 
-void pipeline_imply(struct catalog *catalog)
+/* Without what has to come first it could only fail: it isn't offered, and its jobs wait. */
+static void leave_out(struct catalog *catalog, const struct route *last, struct config_problems *problems)
 {
+    const struct config_plugin *section = config_find_plugin(catalog->config, last->plugin->name);
+    config_problems_add(problems, true, section && section->place ? section->place : last->plugin->path,
+                        "the task %s of the plugin %s is left out: %s has to come first, and no plugin offers it",
+                        last->name, last->plugin->name, last->after);
+}
+
+void pipeline_imply(struct catalog *catalog, struct config_problems *problems)
+{
+    struct route **routes = memory_zeroed(catalog->route_count, sizeof(struct route *));
+    size_t count = 0;
     for (size_t i = 0; i < catalog->route_count; i++) {
         struct route *last = catalog->routes[i];
-        struct route *route = last->after ? make_implied(catalog, last) : NULL;
-        if (!route)
+        if (!last->after || !last->plugin->enabled) {
+            routes[count++] = last;
             continue;
+        }
         catalog->inner = memory_resized(catalog->inner, catalog->inner_count + 1, sizeof(struct route *));
         catalog->inner[catalog->inner_count++] = last;
-        catalog->routes[i] = route;
+        struct route *route = make_implied(catalog, last);
+        if (route)
+            routes[count++] = route;
+        else
+            leave_out(catalog, last, problems);
     }
+    free(catalog->routes);
+    catalog->routes = routes;
+    catalog->route_count = count;
 }
 
 static bool takes(const struct route *step, const char *option)
@@ -231,32 +250,82 @@ int pipeline_check_data(const struct route *route, json_t *data, const char *whe
             return error_set(error, "options_invalid", false, "%s/%.100s: no step of %s has such an option", where,
                              key, route->name);
     }
-    json_t *steps = json_array();
+    json_t *steps = json_array(), *routes = json_array();
     for (size_t i = 0; i < route->step_count; i++) {
         json_t *options = options_of(route->steps[i], route->given, data, where, error);
         if (!options) {
             json_decref(steps);
+            json_decref(routes);
             return -1;
         }
         json_array_append_new(steps, options);
+        json_array_append_new(routes, json_string(route->steps[i]->name));
     }
     json_object_clear(data);
     json_object_set_new(data, "steps", steps);
+    json_object_set_new(data, "routes", routes);
     return 0;
+}
+
+bool pipeline_made(const char *data, size_t length)
+{
+    static const char beginning[] = "{\"steps\":[";
+    if (length < sizeof beginning || strncmp(data, beginning, sizeof beginning - 1) != 0)
+        return false; /* nearly all: no need to parse it */
+    json_t *object = json_loadb(data, length, 0, NULL);
+    bool made = json_is_array(json_object_get(object, "routes"));
+    json_decref(object);
+    return made;
+}
+
+/* Which of the stored steps a step of today's is: the one of its name, the second where it is the second of that
+ * name. Returns its options, borrowed, or NULL. */
+static json_t *stored_options(const struct route *route, const json_t *data, size_t step)
+{
+    json_t *steps = json_object_get(data, "steps"), *routes = json_object_get(data, "routes");
+    const char *name = route->steps[step]->name;
+    size_t before = 0, index;
+    json_t *stored;
+    if (!routes) /* stored by a version that kept no names */
+        return json_array_size(steps) == route->step_count ? json_array_get(steps, step) : NULL;
+    for (size_t i = 0; i < step; i++)
+        before += strcmp(route->steps[i]->name, name) == 0 ? 1 : 0;
+    json_array_foreach(routes, index, stored)
+    {
+        if (json_is_string(stored) && strcmp(json_string_value(stored), name) == 0 && before-- == 0)
+            return json_array_get(steps, index);
+    }
+    return NULL;
+}
+
+/* The pipeline may be another than the one that the job was accepted for, or there was none of that name then.
+ * Returns a new object, or NULL with error set. */
+static json_t *todays_options(const struct route *route, const json_t *data, size_t step, struct error *error)
+{
+    struct error cause = {0};
+    json_t *stored = stored_options(route, data, step), *own = NULL;
+    if (json_is_object(stored))
+        return json_copy(stored);
+    if (json_object_get(data, "routes") || !json_is_array(json_object_get(data, "steps"))) {
+        json_t *given = json_object_get(data, "routes") ? json_object() : json_copy((json_t *)(uintptr_t)data);
+        json_object_del(given, "repro");
+        json_object_del(given, "repro_id");
+        own = options_of(route->steps[step], route->given, given, "data", &cause);
+        json_decref(given);
+    }
+    if (!own)
+        error_set(error, "pipeline_changed", false,
+                  "the pipeline %s has another step %s since this job was accepted%s%s; hand the job in again",
+                  route->name, route->steps[step]->name, error_is_set(&cause) ? ": " : "", cause.message);
+    return own;
 }
 
 char *pipeline_step_data(const struct route *route, const json_t *data, size_t step, json_t *previous,
                          struct error *error)
 {
-    json_t *steps = json_object_get(data, "steps");
-    json_t *options = json_array_get(steps, step);
-    if (json_array_size(steps) != route->step_count || !json_is_object(options)) {
-        error_set(error, "pipeline_changed", false,
-                  "the pipeline %s has %zu steps now, and had %zu when this job was accepted; hand it in again",
-                  route->name, route->step_count, json_array_size(steps));
+    json_t *own = todays_options(route, data, step, error);
+    if (!own)
         return NULL;
-    }
-    json_t *own = json_copy(options);
     if (route->steps[step]->needs_repro)
         json_object_set(own, "repro", json_object_get(data, "repro"));
     if (previous)

@@ -239,6 +239,7 @@ test('a task that names what comes first: alone it is a pipeline of both with it
   const both = await host.runJob({ task: 'both', data: { line: 'y' } });
   assert.equal(both.result.steps[1].result.notes, 'stepper-one y\nwalker-after y\n', both.error);
   const only = await startHost(t, { plugins: ['walker'] });
-  const missing = await only.runJob({ task: 'walker-after', data: { line: 'z' } });
-  assert.equal(missing.result.notes, 'walker-after z\n', 'where the first is not there, the task runs by itself');
+  const missing = await only.process_({ task: 'walker-after', data: { line: 'z' } });
+  assert.equal(missing.status, 404, 'where the first is not there, the task is not offered');
+  assert.match(only.log, /warning: the task walker-after of the plugin walker is left out: stepper-one has to come first/);
 });

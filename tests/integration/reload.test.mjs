@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, writeFileSync, renameSync, rmSync, copyFileSync, chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, run, sanitized, startHost, startReceiver, until } from '../support/host.mjs';
+import { build, run, sanitized, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
 
 const original = () => readFileSync(join(build, 'test-plugins', 'edition.so'));
 
@@ -215,6 +215,150 @@ test('many wishes at once are two reloads at the most, and each hears how it end
   for (const answer of answers) assert.deepEqual([answer.status, answer.json.reloaded], [200, true]);
   assert.ok(host.log.match(/reloaded after/g).length < 20, 'they shared reloads');
   assert.ok(readdirSync(join(host.state, 'plugins')).length <= 3, 'old copies go');
+});
+
+/** A copy of a plugin of the tests with other digits in its markers: {arrives: 500}. */
+function installMarked(host, name, digits, as = name) {
+  const bytes = readFileSync(join(build, 'test-plugins', `${name}.so`));
+  for (const [marker, value] of Object.entries(digits)) {
+    const at = bytes.indexOf(`${marker}-000000`);
+    assert.notEqual(at, -1);
+    bytes.write(`${marker}-${String(value).padStart(6, '0')}`, at);
+  }
+  writeFileSync(join(host.plugins, `${as}.so.new`), bytes, { mode: 0o755 });
+  renameSync(join(host.plugins, `${as}.so.new`), join(host.plugins, `${as}.so`));
+}
+
+test('a host that others can reach keeps its token, whatever the new address is', async t => {
+  const host = await startHost(t, { plugins: ['noop'], conf: { 'h.conf': '[http]\ntoken = abcdefgh\n' }, env: { EXPORTD_HTTP_LISTEN: '0.0.0.0:0' } });
+  const authorization = { authorization: 'Bearer abcdefgh' };
+  host.url = host.url.replace('0.0.0.0', '127.0.0.1');
+  configure(host, 'h.conf', '[http]\n');
+  const refused = await host.request('POST', '/reload', { headers: authorization });
+  assert.equal(refused.status, 422, refused.text);
+  assert.match(refused.json.problems[0].message, /there is no token/);
+  assert.equal((await host.get('/jobs')).status, 401);
+});
+
+test('the address that is not taken excuses no missing token', async t => {
+  const folder = temporaryFolder(t);
+  const host = await startHost(t, { folder, plugins: ['noop'], conf: { 'h.conf': '[http]\nlisten = 0.0.0.0:0\ntoken = abcdefgh\n' }, env: { EXPORTD_HTTP_LISTEN: undefined } });
+  host.url = host.url.replace('0.0.0.0', '127.0.0.1');
+  configure(host, 'h.conf', '[http]\nlisten = 127.0.0.1:0\n');
+  const refused = await host.request('POST', '/reload', { headers: { authorization: 'Bearer abcdefgh' } });
+  assert.equal(refused.status, 422, refused.text);
+  assert.equal((await host.get('/jobs')).status, 401);
+});
+
+test('a stop while a reload waits for a slow plugin: who asked hears of it, and nothing further begins', async t => {
+  const host = await startHost(t, { plugins: ['noop'] });
+  installMarked(host, 'sluggish', { arrives: 1500 });
+  const asked = [host.request('POST', '/reload'), host.request('POST', '/reload')];
+  await new Promise(done => setTimeout(done, 300));
+  host.process.kill('SIGHUP');
+  const stopped = host.stop();
+  for (const answer of await Promise.all(asked)) assert.deepEqual([answer.status, answer.json.code], [503, 'stopping']);
+  await stopped;
+  assert.doesNotMatch(host.log, /reloaded after/);
+});
+
+test('SIGHUP before the host is ready does not end it', async t => {
+  const host = await startHost(t, { plugins: ['noop'] });
+  await host.stop();
+  installMarked(host, 'sluggish', { arrives: 800 });
+  const started = host.start();
+  await new Promise(done => setTimeout(done, 300));
+  host.process.kill('SIGHUP');
+  await started;
+  assert.equal((await host.runJob({ task: 'sluggish', data: {} })).status, 'completed');
+});
+
+test('a worker that does not end by itself is killed, though a reload and then a stop came meanwhile; and it counts among the workers', async t => {
+  const host = await startHost(t, { plugins: ['noop'], conf: { 'w.conf': '[worker]\nworkers = 1\ngrace = 1500ms\n' } });
+  installMarked(host, 'sluggish', { leaves: 60000 });
+  assert.equal(reload(host).code, 0);
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await host.runJob({ task: 'sluggish', data: {} })).status, 'completed');
+    assert.equal(await host.metric('exportd_workers{plugin="sluggish"}'), 1);
+    assert.equal(reload(host).code, 0);
+  }
+  const began = Date.now();
+  await host.stop();
+  assert.ok(Date.now() - began < 20_000, 'it is killed after its grace');
+});
+
+test('a plugin that has to come first is away: the task waits for it, and does not run alone', async t => {
+  const host = await startHost(t, { plugins: ['stepper', 'walker', 'noop'] });
+  const offered = async () => (await host.get('/plugins')).json.plugins.flatMap(plugin => plugin.routes.map(route => route.route));
+  assert.ok((await offered()).includes('walker-after'));
+  const before = await host.runJob({ task: 'walker-after', data: {} });
+  assert.equal(before.status, 'completed', JSON.stringify(before));
+  const later = await host.process_({ task: 'walker-after', data: {}, runAt: new Date(Date.now() + 1500).toISOString() });
+  rmSync(join(host.plugins, 'stepper.so'));
+  const { json } = await host.request('POST', '/reload');
+  assert.ok(json.warnings.some(({ message }) => /walker-after.*stepper-one has to come first/.test(message)), JSON.stringify(json));
+  assert.ok(!(await offered()).includes('walker-after'));
+  await until(async () => (await host.get(`/jobs/${later.json.jobId}`)).json.waitingFor, 'the job that waits');
+  await new Promise(done => setTimeout(done, 2000));
+  assert.equal((await host.get(`/jobs/${later.json.jobId}`)).json.status, 'pending');
+  copyFileSync(join(build, 'test-plugins', 'stepper.so'), join(host.plugins, 'stepper.so'));
+  chmodSync(join(host.plugins, 'stepper.so'), 0o755);
+  assert.equal(reload(host).code, 0);
+  const after = await host.finished(later.json.jobId);
+  assert.deepEqual(after.result, before.result);
+});
+
+test('the steps of a pipeline change places: each keeps its options', async t => {
+  const host = await startHost(t, { plugins: ['misbehave', 'noop'], conf: { 'p.conf': '[pipeline both]\nsteps = echo, noop\n' } });
+  const job = await host.process_({ task: 'both', data: { echo: { for: 'echo' }, noop: { for: 'noop' } }, runAt: new Date(Date.now() + 1500).toISOString() });
+  configure(host, 'p.conf', '[pipeline both]\nsteps = noop, echo\n');
+  assert.equal(reload(host).code, 0);
+  const done = await host.finished(job.json.jobId);
+  assert.equal(done.status, 'completed', JSON.stringify(done));
+  assert.equal(done.result.steps[1].step, 'echo');
+  assert.equal(done.result.steps[1].result.data.for, 'echo');
+});
+
+test('a new file takes no route and no name of a plugin that was there before', async t => {
+  const host = await startHost(t, { plugins: ['edition'] });
+  installMarked(host, 'edition', { edition: 9 }, 'a-backup');
+  const { json } = await host.request('POST', '/reload');
+  assert.equal(json.plugins, 1);
+  assert.match(json.failures[0].file, /a-backup\.so$/);
+  assert.equal((await edition(host)).edition, 'edition-000000');
+});
+
+test('where no plugin is left, a job that waits can still be cancelled', async t => {
+  const host = await startHost(t, { plugins: ['edition'] });
+  const { json } = await host.process_({ task: 'edition', data: {}, runAt: '2099-01-01T00:00:00Z' });
+  rmSync(join(host.plugins, 'edition.so'));
+  assert.equal(reload(host).code, 0);
+  assert.equal((await host.request('DELETE', `/jobs/${json.jobId}`)).status, 202);
+  assert.equal((await host.finished(json.jobId)).status, 'cancelled');
+  assert.equal(await host.metric('exportd_jobs_finished_total{route="edition",state="cancelled"}'), 1);
+});
+
+test('a limit that a reload brings holds for the jobs that wait in memory', async t => {
+  const host = await startHost(t, { plugins: ['edition'], conf: { 'e.conf': '[plugin edition]\nworkers = 4\n' } });
+  const ids = [];
+  for (let i = 0; i < 12; i++) ids.push((await host.process_({ task: 'edition', data: { sleep_ms: 150 } })).json.jobId);
+  configure(host, 'e.conf', '[plugin edition]\nworkers = 4\nlimit = 1\n');
+  assert.equal(reload(host).code, 0);
+  let most = 0, over = false;
+  await new Promise(done => setTimeout(done, 400)); // those that ran at the reload are over
+  const watching = (async () => { while (!over) most = Math.max(most, await host.metric('exportd_jobs_running')); })();
+  for (const id of ids) assert.equal((await host.finished(id)).status, 'completed');
+  over = true;
+  await watching;
+  assert.ok(most <= 1, `${most} at once`);
+});
+
+test('a secret in a line that can not be read is not repeated', async t => {
+  const host = await startHost(t, { plugins: ['noop'] });
+  configure(host, 's.conf', '[secrets]\nGITHUB TOKEN = ghp_topsecret\n');
+  const { status, text } = await host.request('POST', '/reload');
+  assert.equal(status, 422);
+  assert.doesNotMatch(text + host.log, /topsecret/);
 });
 
 test('a reload that is under way when the host stops ends with it', async t => {

@@ -357,8 +357,8 @@ test('without acquire-user-repo there is no repository, and the error says how t
   const folder = temporaryFolder(t);
   const config = confFolder(folder, { 'p.conf': '[plugin repo-build]\nexec = yes\n' });
   const done = run(['run', 'build-assets', '-c', config, '-o', join(folder, 'out')], { env: { EXPORTD_HOST_PLUGINS: pluginFolder(folder, ['repo-build']) } });
-  assert.equal(done.code, 1);
-  assert.match(done.stderr, /repository_missing.*repo-clone/);
+  assert.equal(done.code, 2);
+  assert.match(done.stderr, /the task "build-assets" of the plugin repo-build needs acquire-user-repo to come first, and no plugin offers that/);
 });
 
 test('without the exec grant nothing is started', t => {
