@@ -5,7 +5,21 @@
 #include "base/memory.h"
 #include "command/command.h"
 
+#include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* root's files in a folder of the service's user would keep the service from starting. */
+static void become_owner(const char *folder)
+{
+    struct stat status;
+    if (geteuid() != 0 || stat(folder, &status) != 0 || status.st_uid == 0)
+        return;
+    if (setgroups(0, NULL) != 0 || setegid(status.st_gid) != 0 || seteuid(status.st_uid) != 0)
+        fprintf(stderr, "exportd: warning: what is made in %s will belong to root\n", folder);
+}
 
 int command_migrate(int count, char **arguments)
 {
@@ -26,6 +40,7 @@ int command_migrate(int count, char **arguments)
     char *summary = NULL;
     struct store_options store = command_store_options(config);
     code = 0;
+    become_owner(config->host.state);
     if (store_migrate(&store, &summary, &error) != 0) {
         command_print_error(&error);
         code = EXIT_JOB_FAILED;

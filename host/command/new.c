@@ -50,8 +50,8 @@ static bool is_word(const char *text, const char *more)
 
 static int check_name(const char *name, struct error *error)
 {
-    static const char *const taken[] = {"all",     "clean",   "edit_cache",    "exportd", "help",
-                                        "install", "package", "rebuild_cache", "test"};
+    static const char *const taken[] = {"all",  "clean",   "dl",      "edit_cache",    "exportd",
+                                        "help", "install", "package", "rebuild_cache", "test"};
     if (!is_word(name, ""))
         return error_set(error, "name_invalid", false,
                          "\"%.80s\" can't be a plugin's name, nor a package's: use a-z, 0-9 and -, beginning with a "

@@ -400,7 +400,9 @@ static char *find_cache(const struct run *run)
     const char *caches = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (!name)
         return NULL;
-    if (access(run->config->host.state, W_OK) == 0)
+    struct stat status; /* root may write anywhere, and would leave the service's user what that can't */
+    if (access(run->config->host.state, W_OK) == 0 && stat(run->config->host.state, &status) == 0 &&
+        status.st_uid == geteuid())
         return memory_text(granted);
     char *base = caches && *caches == '/' ? memory_text(caches)
                  : home && *home == '/'   ? memory_format("%s/.cache", home)

@@ -57,6 +57,9 @@ macro(exportd_package_plugin name)
   exportd_package_default(CPACK_PACKAGE_VENDOR "${PROJECT_NAME}")
   exportd_package_default(CPACK_PACKAGING_INSTALL_PREFIX "${EXPORTD_PREFIX}")
   exportd_package_default(CPACK_VERBATIM_VARIABLES ON)
+  # Whatever the author's umask is: dpkg gives these modes to folders that it makes, /etc/exportd among them.
+  exportd_package_default(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ
+    GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
   exportd_package_default(CPACK_STRIP_FILES ON)
   exportd_package_default(CPACK_DEB_COMPONENT_INSTALL ON)
   exportd_package_default(CPACK_RPM_COMPONENT_INSTALL ON)

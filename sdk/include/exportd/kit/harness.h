@@ -57,7 +57,8 @@ struct exportd_harness {
     json_t *artifacts;      /* array of {"path", "name", "media_type"}; path: absolute */
     char fault[512];        /* "" while all is as plugin.h asks */
 
-    char root[200]; /* folder of this harness */
+    char setup_fault[256]; /* of exportd_harness_option(), before a run; each run says it again */
+    char root[200];        /* folder of this harness */
 };
 
 static inline void exportd_harness_fault(struct exportd_harness *harness, const char *format, ...)
@@ -237,9 +238,10 @@ static inline void exportd_harness_option(struct exportd_harness *harness, const
     const struct exportd_option *option = harness->plugin->options;
     while (option && option->name && strcmp(option->name, name) != 0)
         option++;
-    if (!option || !option->name)
+    if (!option || !option->name) {
         exportd_harness_fault(harness, "the plugin declares no option \"%s\"", name);
-    else if (value)
+        memcpy(harness->setup_fault, harness->fault, sizeof harness->setup_fault - 1);
+    } else if (value)
         json_object_set_new(harness->options, name, exportd_harness_value(option->type, value));
     else
         json_object_del(harness->options, name);
@@ -357,6 +359,7 @@ static inline enum exportd_status exportd_harness_run(struct exportd_harness *ha
     *result = NULL;
     exportd_harness_remove(harness->workspace);
     harness->fail_code[0] = harness->fail_message[0] = harness->fault[0] = '\0';
+    memcpy(harness->fault, harness->setup_fault, sizeof harness->setup_fault);
     harness->fail_retryable = 0;
     harness->retry_after_ms = 0;
     harness->fraction = 0;
