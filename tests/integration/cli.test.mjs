@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, confFolder, exportd, patience, pluginFolder, run, source, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
@@ -428,4 +428,17 @@ test('check: mistakes in the environment and in plugins are named too', t => {
   assert.ok(broken.place.endsWith('broken.so'));
   const [nowhere] = check(t, {}, { plugins: join(folder, 'nowhere') });
   assert.match(nowhere.message, /plugins' folder .*nowhere: No such file.*set \[host\] plugins/);
+});
+
+test('migrate by root leaves the store to the user whose folder it is', { skip: process.getuid() !== 0 && 'only root can make files for another user' }, t => {
+  const folder = temporaryFolder(t);
+  const state = join(folder, 'state');
+  mkdirSync(state);
+  chmodSync(folder, 0o755);
+  chownSync(state, 65534, 65534);
+  const { code, stderr } = run(['migrate'], { env: { EXPORTD_HOST_STATE: state } });
+  assert.equal(code, 0, stderr);
+  const files = readdirSync(state);
+  assert.ok(files.includes('store.db'), files.join(', '));
+  for (const file of files) assert.equal(statSync(join(state, file)).uid, 65534, file);
 });
