@@ -136,11 +136,10 @@ static void tell_waiters(struct reload *reload, unsigned status, json_t *answer)
     json_decref(answer);
 }
 
-static void tell_stopping(struct reload *reload)
+static json_t *stopping_answer(void)
 {
-    static const char detail[] = "this host is stopping; nothing was reloaded";
-    if (reload)
-        tell_waiters(reload, 503, json_pack("{s:b, s:s, s:s}", "reloaded", 0, "code", "stopping", "detail", detail));
+    return json_pack("{s:b, s:s, s:s}", "reloaded", 0, "code", "stopping", "detail",
+                     "this host is stopping; nothing was reloaded");
 }
 
 static void free_reload(struct reload *reload)
@@ -200,21 +199,20 @@ static void start(struct host *host, struct reload *reload)
 
 void serve_reload_stop(struct host *host)
 {
-    tell_stopping(host->reload); /* which ends by itself */
-    tell_stopping(host->next_reload);
-    if (host->next_reload)
+    if (host->reload) /* which ends by itself */
+        tell_waiters(host->reload, 503, stopping_answer());
+    if (host->next_reload) {
+        tell_waiters(host->next_reload, 503, stopping_answer());
         free_reload(host->next_reload);
+    }
     host->next_reload = NULL;
 }
 
 void serve_reload(struct host *host, http_reloaded done, void *client)
 {
     if (host->stopping) {
-        struct waiter waiter = {.done = done, .client = client};
         if (done)
-            waiter.done(client, 503,
-                        json_pack("{s:b, s:s, s:s}", "reloaded", 0, "code", "stopping", "detail",
-                                  "this host is stopping; nothing was reloaded"));
+            done(client, 503, stopping_answer());
         return;
     }
     /* What is read already may be older than the wish. */

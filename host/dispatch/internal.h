@@ -1,7 +1,8 @@
 /*
- * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; finish.c: how attempts end;
- * pipeline.c: jobs of several steps; forward.c: those that another host does; collect.c: what they leave; change.c:
- * cancel and retry; adopt.c: another generation; tick.c: what falls due; drain.c: the end; listen.c: who hears of it.
+ * dispatch/internal.h: what the files of dispatch/ share. dispatch.c: submit and start; pools.c: what workers say;
+ * stats.c: what is counted; finish.c: how attempts end; pipeline.c: jobs of several steps; forward.c: those that
+ * another host does; collect.c: what they leave; change.c: cancel and retry; adopt.c: another generation; tick.c:
+ * what falls due; drain.c: the end; listen.c: who hears of it.
  */
 #ifndef EXPORTD_DISPATCH_INTERNAL_H
 #define EXPORTD_DISPATCH_INTERNAL_H
@@ -137,7 +138,7 @@ void dispatch_free_nobodys(struct dispatch *dispatch);
 struct lane *dispatch_successor(struct lane *lane); /* of a retired one; NULL: its plugin is gone */
 void dispatch_make_lanes(struct dispatch *dispatch);
 void dispatch_free_lane(struct lane *lane);
-extern const struct pool_events dispatch_pool_events; /* dispatch.c; the client is the lane */
+extern const struct pool_events dispatch_pool_events; /* pools.c; the client is the lane */
 
 /* finish.c */
 void dispatch_deliver(struct dispatch *dispatch,
