@@ -1,9 +1,10 @@
 // Reload: new conf.d and new plugins are taken in while jobs run, and nothing of them is lost or done twice.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync, renameSync, rmSync, copyFileSync, chmodSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, run, sanitized, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
+import { afterwards, build, run, sanitized, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
 
 const original = () => readFileSync(join(build, 'test-plugins', 'edition.so'));
 
@@ -207,6 +208,48 @@ test('a pipeline goes on at its step with the new build', async t => {
   assert.equal(job.status, 'completed', JSON.stringify(job));
   assert.deepEqual(job.result.steps.map(step => step.result.edition), ['edition-000000', 'edition-000007']);
   assert.equal(job.attempts, 1);
+});
+
+test('kill -9 in the middle of a reload: the next start has the new build, every job, and no old copies', async t => {
+  const host = await startHost(t, { plugins: ['edition', 'noop'] });
+  install(host, 8);
+  installMarked(host, 'sluggish', { arrives: 1500 });
+  const slow = await host.process_({ task: 'edition', data: { sleep_ms: 3000 } });
+  await until(async () => (await host.get(`/jobs/${slow.json.jobId}`)).json.status === 'running', 'the start of the slow job');
+  const asked = host.request('POST', '/reload').then(() => 'answered', () => 'broken off');
+  await new Promise(done => setTimeout(done, 300));
+  await host.kill();
+  assert.equal(await asked, 'broken off');
+  await host.start();
+  const job = await host.finished(slow.json.jobId);
+  assert.equal(job.status, 'completed');
+  assert.equal(job.result.edition, 'edition-000008');
+  assert.deepEqual(readdirSync(join(host.state, 'plugins')), ['1']);
+});
+
+test('no room for the copies: at a start the files themselves are run, at a reload the builds from before stay', async t => {
+  const folder = temporaryFolder(t), state = join(folder, 'state');
+  mkdirSync(state);
+  if (process.getuid() !== 0 || spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'exportd-test', state]).status !== 0) return t.skip('needs the right to mount a tmpfs');
+  afterwards(t, () => spawnSync('umount', ['-l', state]));
+  const host = await startHost(t, { folder, plugins: ['edition'] });
+  const filler = join(state, 'filler');
+  const fill = () => { try { for (;;) appendFileSync(filler, Buffer.alloc(4096)); } catch (error) { assert.equal(error.code, 'ENOSPC'); } };
+  assert.equal((await edition(host)).edition, 'edition-000000');
+  fill();
+  install(host, 1);
+  const { json } = await host.request('POST', '/reload');
+  assert.equal(json.reloaded, true, JSON.stringify(json));
+  assert.match(json.failures[0].error, /edition\.so can't be copied to .*No space left.*the build from before is kept/s);
+  rmSync(filler);
+  assert.equal((await edition(host)).edition, 'edition-000000');
+  await host.stop();
+  writeFileSync(filler, Buffer.alloc(64 * 1024)); // gives the store room for its own files
+  const big = join(host.plugins, 'edition.so');
+  appendFileSync(big, Buffer.alloc(8 << 20)); // no copy of it has room
+  await host.start();
+  assert.match(host.log, /edition\.so: warning: it runs from the file itself.*No space left/);
+  assert.equal((await edition(host)).edition, 'edition-000001');
 });
 
 test('many wishes at once are two reloads at the most, and each hears how it ended', async t => {
