@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "dispatch/internal.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,7 @@ static void make_routes(struct dispatch *dispatch)
         state->lane = lane;
         state->gone = state->told = false;
         state->backlog = true;
+        state->behind = INT_MAX;
         lane->routes = memory_resized(lane->routes, (size_t)lane->route_count + 1, sizeof *lane->routes);
         lane->routes[lane->route_count++] = state->name;
     }
@@ -76,6 +78,7 @@ void dispatch_note_waiting(struct dispatch *dispatch, const char *route_name)
         state->gone = true;
     }
     state->backlog = state->waits = true;
+    state->behind = INT_MAX;
     if (!state->gone || state->told)
         return;
     state->told = true;

@@ -6,12 +6,13 @@
 #include "job/request.h"
 #include "plugin/pipeline.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WATCH_MS 200
-#define WINDOW_S 0.05 /* as many jobs in memory as were finished in this time */
-#define WINDOW_MAX 512
+#define WINDOW_S 0.25 /* as many jobs in memory as were finished in this time */
+#define WINDOW_MAX 4096
 #define UPLOADS_MAX 1000
 
 struct route_state *dispatch_known_route(struct dispatch *dispatch, const char *route_name)
@@ -77,26 +78,40 @@ void dispatch_drop(struct active *active)
     dispatch_forget(active);
 }
 
+static bool goes_before(const struct active *a, const struct active *b)
+{
+    if (a->job->priority != b->job->priority)
+        return a->job->priority > b->job->priority;
+    return a->job->sequence < b->job->sequence;
+}
+
+/* Most jobs come in their order, and go to the end. */
 static void queue(struct active *active)
 {
-    struct active **at = &active->lane->first;
-    while (*at && ((*at)->job->priority > active->job->priority ||
-                   ((*at)->job->priority == active->job->priority && (*at)->job->sequence < active->job->sequence)))
+    struct lane *lane = active->lane;
+    struct active **at = lane->last && goes_before(lane->last, active) ? &lane->last->next : &lane->first;
+    while (*at && goes_before(*at, active))
         at = &(*at)->next;
     active->next = *at;
     *at = active;
+    if (!active->next)
+        lane->last = active;
     active->state = ACTIVE_READY;
-    active->lane->queued++;
+    lane->queued++;
 }
 
 void dispatch_unqueue(struct active *active)
 {
-    for (struct active **at = &active->lane->first; *at; at = &(*at)->next) {
-        if (*at == active) {
-            *at = active->next;
-            active->lane->queued--;
-            return;
-        }
+    struct lane *lane = active->lane;
+    struct active *before = NULL;
+    for (struct active **at = &lane->first; *at; before = *at, at = &(*at)->next) {
+        if (*at != active)
+            continue;
+        *at = active->next;
+        if (lane->last == active)
+            lane->last = before;
+        lane->queued--;
+        return;
     }
 }
 
@@ -250,7 +265,29 @@ static bool refuse_to_start(struct active *active)
 struct claiming {
     struct route_state *route;
     struct lane *lane;
+    int asked;
 };
+
+/* Fewer than were asked for: nothing is left of what waited then. Where the plugin has a limit, that may be why. */
+static void note_claimed(struct route_state *route, const struct store_op *op, int asked)
+{
+    int came = op->claim.count;
+    bool all = route->lane->plugin->settings->limit > 0 ? came == 0 : came < asked;
+    route->waiting = all || came > route->waiting ? 0 : route->waiting - came;
+    route->backlog = !all;
+    if (all)
+        route->behind = INT_MIN;
+    else if (came > 0)
+        route->behind = op->claim.jobs[came - 1]->priority; /* they come by priority */
+}
+
+static void note_unclaimed(struct route_state *route, const struct job *job)
+{
+    route->backlog = true;
+    route->waiting++;
+    if (route->behind > INT_MIN && route->behind < job->priority)
+        route->behind = job->priority;
+}
 
 static void on_claimed(struct store_op *op, void *client)
 {
@@ -258,6 +295,7 @@ static void on_claimed(struct store_op *op, void *client)
     struct route_state *route = claiming->route;
     struct lane *lane = route->lane; /* today's */
     struct dispatch *dispatch = lane->dispatch;
+    int asked = claiming->asked;
     claiming->lane->ops--;
     route->ops--;
     free(claiming);
@@ -268,8 +306,7 @@ static void on_claimed(struct store_op *op, void *client)
         log_write(LOG_LEVEL_ERROR, "store", NULL, "%s", op->error.message);
     } else {
         int came = op->claim.count;
-        if (came == 0)
-            route->backlog = false;
+        note_claimed(route, op, asked);
         for (int i = 0; i < came; i++) {
             struct active *active = dispatch_activate(dispatch, op->claim.jobs[i], route);
             op->claim.jobs[i] = NULL;
@@ -304,6 +341,7 @@ static void claim(struct route_state *route, int count)
     lane->ops++;
     route->ops++;
     struct store_op *op = store_op_claim(route->name, count, on_claimed, claiming);
+    claiming->asked = op->claim.count;
     op->claim.limit = (int)lane->plugin->settings->limit;
     op->claim.limit_routes = lane->routes;
     op->claim.limit_route_count = lane->route_count;
@@ -420,7 +458,7 @@ static void on_submitted(struct store_op *op, void *client)
             } else if (op->submit.job->run_at_ms > 0) {
                 dispatch_wake_at(dispatch, op->submit.job->run_at_ms);
             } else {
-                route->backlog = true;
+                note_unclaimed(route, op->submit.job);
             }
         }
         dispatch_pump(route->lane);
@@ -428,6 +466,18 @@ static void on_submitted(struct store_op *op, void *client)
     store_op_free(op);
     free(submission);
     dispatch_check_drained(dispatch);
+}
+
+/* Straight into memory while there is room for it and for all who wait before it: one commit, and it can start. What
+ * goes before all that waits finds room beside a window of that. */
+static bool goes_into_memory(const struct route_state *route, const struct job *job)
+{
+    const struct lane *lane = route->lane;
+    if (!is_open(lane) || job->run_at_ms != 0 || lane->plugin->settings->limit > 0 || job->priority <= route->behind)
+        return false;
+    bool alone = route->behind == INT_MIN;
+    return lane->queued + lane->submitting + (alone ? route->waiting : 0) <
+           window(lane) * (alone ? 1 : 2) + slots(lane);
 }
 
 void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
@@ -445,10 +495,7 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
     op->submit.job = job;
-    /* Straight into memory while there is room and nobody waits before it: one commit, and it can start. */
-    submission->leased = op->submit.claim = is_open(lane) && !state->backlog && job->run_at_ms == 0 &&
-                                            lane->plugin->settings->limit == 0 &&
-                                            lane->queued + lane->submitting < window(lane) + slots(lane);
+    submission->leased = op->submit.claim = goes_into_memory(state, job);
     if (submission->leased)
         lane->submitting++;
     dispatch->pending_ops++;

@@ -53,6 +53,7 @@ struct lane {
     int under_way;          /* jobs that are there */
     uint64_t done, refused; /* so far */
     struct active *first;   /* by priority, then in the order of acceptance */
+    struct active *last;
     int queued;
     int submitting;      /* leased by submits that are not committed yet */
     const char **routes; /* names of its routes, for a limit over all hosts */
@@ -72,6 +73,8 @@ struct route_state {
     bool told;         /* that jobs wait for it, and it is gone */
     int ops;           /* claims and submits of it on their way to the store */
     bool backlog;      /* jobs of it wait in the store */
+    int waiting;       /* that this host has put there, and not seen since */
+    int behind;        /* more may wait there, of this priority and below: new ones of it go behind them; INT_MIN: none */
     bool claiming;
     struct dispatch_route_stats stats;
 };

@@ -264,6 +264,21 @@ test('jobs whose plugin is gone wait for it, and can be cancelled', async t => {
   assert.equal((await host.finished('stays')).status, 'completed');
 });
 
+test('jobs that come while others wait don\'t go before them', async t => {
+  const host = await startHost(t, { plugins, conf: { 'w.conf': '[worker]\nworkers = 1\n' } });
+  const COUNT = 300, handed = [];
+  for (let i = 0; i < COUNT; i++) handed.push(accept(host, { jobId: `job-${i}`, task: 'pause_ms', data: { ms: 3 } }), i % 30 === 0 && new Promise(next => setTimeout(next, 50)));
+  await Promise.all(handed);
+  await until(async () => await host.metric('exportd_jobs_finished_total{route="pause_ms",state="completed"}') === COUNT, 'the last job');
+  const { json } = await host.get(`/jobs?limit=${COUNT}`);
+  const started = json.jobs.map(job => ({ accepted: job.createdAt, started: job.startedAt })).sort((a, b) => a.started < b.started ? -1 : 1);
+  let latest = '';
+  for (const { accepted } of started) {
+    assert.ok(Date.parse(accepted) > Date.parse(latest || accepted) - 100, `one accepted at ${accepted} began after one of ${latest}`);
+    if (accepted > latest) latest = accepted;
+  }
+});
+
 test('20,000 queued jobs are drained after a restart', { timeout: 6 * patience }, async t => {
   const jobs = 20_000;
   const host = await startHost(t, { plugins, conf: { 'w.conf': '[worker]\nworkers = 1\n' } });
