@@ -269,9 +269,10 @@ void nats_door_check_closed(struct nats_door *door)
     if (!door->link_closed || door->publisher.pending_ops > 0)
         return;
     uv_handle_t *handles[] = {(uv_handle_t *)&door->tick, (uv_handle_t *)&door->progress.timer,
-                              (uv_handle_t *)&door->link.news, (uv_handle_t *)&door->link.before_poll};
-    door->open_handles = 4;
-    for (int i = 0; i < 4; i++) {
+                              (uv_handle_t *)&door->link.news, (uv_handle_t *)&door->link.before_poll,
+                              (uv_handle_t *)&door->link.patience};
+    door->open_handles = (int)(sizeof handles / sizeof handles[0]);
+    for (int i = 0; i < door->open_handles; i++) {
         handles[i]->data = door;
         uv_close(handles[i], on_handle_closed);
     }

@@ -66,7 +66,9 @@ struct nats_link {
     uv_prepare_t before_poll;
     uv_poll_t *poll;
     bool write_wanted;   /* cnats has something in its buffer */
+    int later_bytes;     /* of it, what may wait for more */
     bool polls_writable; /* and the socket had no room for it */
+    uv_timer_t patience; /* then it goes by itself */
 
     /* Both threads', under the mutex. */
     pthread_mutex_t mutex;
@@ -86,7 +88,9 @@ struct nats_link {
 
 void nats_link_open(struct nats_link *link, struct nats_door *door);
 void nats_link_setup_again(struct nats_link *link);
-void nats_link_wake(struct nats_link *link);  /* calls nats_door_before_poll() soon, and then writes */
+void nats_link_wake(struct nats_link *link); /* calls nats_door_before_poll() soon, and then writes */
+/* Publishes with the next write, or a little later: to wake the server for it alone would cost more than it says. */
+void nats_link_publish_later(struct nats_link *link, const char *subject, const char *text);
 void nats_link_break(struct nats_link *link); /* gives the connection up */
 /* Then calls nats_door_link_closed(). */
 void nats_link_close(struct nats_link *link);

@@ -19,6 +19,7 @@
 #define FIRST_WAIT_MS 100
 #define MOST_WAIT_MS 2000
 #define CLOSE_WAIT_MS 2000
+#define PATIENCE_MS 2
 
 static bool is_loop_thread(const struct nats_link *link)
 {
@@ -236,6 +237,8 @@ static void release(struct nats_link *link, const char *why)
         natsConnection_ProcessWriteEvent(link->connection);
     link->connection = NULL;
     link->write_wanted = false;
+    link->later_bytes = 0;
+    uv_timer_stop(&link->patience);
     pthread_mutex_lock(&link->mutex);
     link->released = true;
     link->lost = true;
@@ -277,13 +280,32 @@ static void on_before_poll(uv_prepare_t *handle)
     if (!link->connection)
         return;
     nats_door_before_poll(link->door);
-    if (!link->write_wanted)
+    if (!link->write_wanted ||
+        (link->later_bytes > 0 && natsConnection_Buffered(link->connection) == link->later_bytes))
         return;
+    link->later_bytes = 0;
     natsConnection_ProcessWriteEvent(link->connection);
     if (check_lost(link) || link->write_wanted == link->polls_writable)
         return;
     link->polls_writable = link->write_wanted;
     uv_poll_start(link->poll, link->write_wanted ? UV_READABLE | UV_WRITABLE : UV_READABLE, on_socket);
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    struct nats_link *link = timer->data;
+    link->later_bytes = 0;
+    nats_link_wake(link);
+}
+
+void nats_link_publish_later(struct nats_link *link, const char *subject, const char *text)
+{
+    int before = natsConnection_Buffered(link->connection);
+    if (natsConnection_PublishString(link->connection, subject, text) != NATS_OK)
+        return;
+    link->later_bytes += natsConnection_Buffered(link->connection) - before;
+    if (!uv_is_active((uv_handle_t *)&link->patience))
+        uv_timer_start(&link->patience, on_patience, PATIENCE_MS, 0);
 }
 
 static void start_polling(struct nats_link *link, natsConnection *connection, int fd)
@@ -362,7 +384,8 @@ void nats_link_open(struct nats_link *link, struct nats_door *door)
     link->loop_thread = pthread_self();
     uv_async_init(link->loop, &link->news, on_news);
     uv_prepare_init(link->loop, &link->before_poll);
-    link->news.data = link->before_poll.data = link;
+    uv_timer_init(link->loop, &link->patience);
+    link->news.data = link->before_poll.data = link->patience.data = link;
     pthread_mutex_init(&link->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

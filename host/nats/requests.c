@@ -51,7 +51,7 @@ static void reply(struct nats_door *door, natsMsg *message, const char *text)
 {
     const char *subject = natsMsg_GetReply(message);
     if (subject && door->link.connection && strncmp(subject, ACK_PREFIX, sizeof ACK_PREFIX - 1) == 0)
-        natsConnection_PublishString(door->link.connection, subject, text);
+        nats_link_publish_later(&door->link, subject, text);
 }
 
 static void end(struct request *request, const char *text)

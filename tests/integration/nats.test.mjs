@@ -258,6 +258,18 @@ test('task.request takes the HTTP shape and answers on task.completed, and to ca
   assert.equal((await host.get(`/jobs/${nameless.json.jobId}`)).json.status, 'completed');
 });
 
+test('a request is acknowledged once it is on disk, while its job still runs', async t => {
+  const server = await startNats(t);
+  const caller = await Caller.connect(t, server.url);
+  const host = await connected(t, at(server));
+  caller.publish('task.request', { jobId: 'long', task: 'pause_ms', data: { ms: 600_000 } });
+  await until(async () => (await host.get('/jobs/long')).json.status === 'running', 'the start of the job');
+  const manager = await caller.manager();
+  await until(async () => (await manager.streams.info('EXPORTD')).state.messages === 0, 'the acknowledgement');
+  assert.equal((await manager.consumers.info('EXPORTD', 'exportd')).num_ack_pending, 0);
+  assert.equal((await host.get('/jobs/long')).json.status, 'running');
+});
+
 test('progress is told at most once in progress_every, each under an id of its own', async t => {
   const server = await startNats(t);
   const caller = await Caller.connect(t, server.url);
