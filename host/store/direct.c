@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #define LAZY_MS 20
-#define FEW_URGENT 4 /* they go without the lazy ones, which would only make them slower */
+#define MANY_URGENT 32 /* they go before the callbacks, so that server and host work at the same time */
+#define FEW_URGENT 4   /* they go without the lazy ones, which would only make them slower */
 
 struct direct {
     uv_loop_t *loop;
@@ -89,6 +90,7 @@ static void fall_back(struct direct *direct, struct op_list *list)
 }
 
 static void arrange(struct direct *direct);
+static void launch(struct direct *direct, bool lazy_too);
 
 static void finish(struct direct *direct, int failed, const struct error *error)
 {
@@ -98,6 +100,8 @@ static void finish(struct direct *direct, int failed, const struct error *error)
         op_list_fail(batch.first, error);
     double seconds = (double)(clock_monotonic_ns() - direct->sent_ns) / 1e9;
     direct->events->done(direct->client, &batch, seconds, failed, error);
+    if (direct->urgent >= MANY_URGENT)
+        launch(direct, false);
     op_list_call_back(&batch);
     arrange(direct);
 }

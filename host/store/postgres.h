@@ -20,12 +20,15 @@ enum postgres_statement {
     PG_BEGIN,
     PG_COMMIT,
     PG_SUBMIT,
+    PG_SUBMIT_ONE,
+    PG_SUBMIT_DEAD,
     PG_SUBMIT_EXPORTS,
     PG_DEAD_DELIVERIES,
     PG_GET,
     PG_LIMIT_LOCK,
     PG_CLAIM,
     PG_FINISH,
+    PG_FINISH_ONE,
     PG_FINISH_EXPORTS,
     PG_AGAIN,
     PG_CANCEL,
@@ -47,6 +50,7 @@ enum postgres_statement {
     PG_PLAN_FOR_ALL,
     PG_NOTIFY,
     PG_DELIVERY_TAKE,
+    PG_DELIVERY_DONE,
     PG_DELIVERY_RESULT,
     PG_DELIVERY_LIST,
     PG_DELIVERY_POSTED,
@@ -79,6 +83,7 @@ enum { POSTGRES_BYTEA = 17, POSTGRES_BIGINT = 20, POSTGRES_TEXT = 25 };
 
 void postgres_add_number(struct postgres_parameters *parameters, int64_t number);
 void postgres_add_text(struct postgres_parameters *parameters, const char *text); /* NULL: null */
+void postgres_add_bytes(struct postgres_parameters *parameters, const void *bytes, size_t length);
 void postgres_add_array(struct postgres_parameters *parameters, struct postgres_array *array, unsigned type);
 
 void postgres_array_number(struct postgres_array *array, int64_t number);
@@ -174,7 +179,10 @@ int postgres_versions(PGconn *connection, int *version, int *wanted, struct erro
 /* Whether there is an exports table that this program can keep in step. */
 bool postgres_has_exports(PGconn *connection, int64_t timeout_ms);
 
-/* postgres_jobs.c: they add to the pipeline. Lists are in the order of the batch. */
+/* postgres_jobs.c. Whether the callers' table exports is written for a job of this door. */
+bool postgres_keeps_exports(const struct postgres *store, enum job_door door);
+
+/* They add to the pipeline. Lists are in the order of the batch. */
 void postgres_submit(struct postgres *store, struct store_op **ops, size_t count);
 void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t count);
 void postgres_again(struct postgres *store, struct store_op **ops, size_t count);
@@ -188,6 +196,7 @@ struct job *postgres_read_job(const PGresult *result, int row, bool with_data);
 
 /* postgres_deliveries.c */
 void postgres_delivery_take(struct postgres *store, struct store_op *op);
+void postgres_deliveries_done(struct postgres *store, struct store_op **ops, size_t count);
 void postgres_delivery_results(struct postgres *store, struct store_op **ops, size_t count);
 void postgres_delivery_list(struct postgres *store, struct store_op *op);
 void postgres_delivery_retry(struct postgres *store, struct store_op *op);

@@ -72,6 +72,11 @@ void postgres_add_text(struct postgres_parameters *parameters, const char *text)
     add(parameters, memory_text(text), text ? strlen(text) : 0, 0);
 }
 
+void postgres_add_bytes(struct postgres_parameters *parameters, const void *bytes, size_t length)
+{
+    add(parameters, memory_bytes(bytes, length), length, 1);
+}
+
 void postgres_add_array(struct postgres_parameters *parameters, struct postgres_array *array, unsigned type)
 {
     room(array, 0); /* the head, where it is empty */

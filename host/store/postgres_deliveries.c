@@ -81,6 +81,16 @@ void postgres_delivery_take(struct postgres *store, struct store_op *op)
     postgres_send(store, PG_DELIVERY_TAKE, &parameters, read_taken, op);
 }
 
+void postgres_deliveries_done(struct postgres *store, struct store_op **ops, size_t count)
+{
+    struct postgres_array sequence = {0};
+    struct postgres_parameters parameters = {0};
+    for (size_t i = 0; i < count; i++)
+        postgres_array_number(&sequence, ops[i]->delivery_result.sequence);
+    postgres_add_array(&parameters, &sequence, POSTGRES_BIGINT);
+    postgres_send(store, PG_DELIVERY_DONE, &parameters, NULL, NULL);
+}
+
 void postgres_delivery_results(struct postgres *store, struct store_op **ops, size_t count)
 {
     struct postgres_array sequence = {0}, state = {0}, attempts = {0}, next_at = {0}, last_error = {0};

@@ -174,8 +174,42 @@ static void add_requests(struct postgres_parameters *parameters, struct store_op
     postgres_add_array(parameters, &options, POSTGRES_TEXT);
 }
 
+static void submit_one(struct postgres *store, struct store_op *op)
+{
+    const struct job *job = op->submit.job;
+    struct postgres_parameters parameters = {0};
+    postgres_add_text(&parameters, job->id);
+    postgres_add_text(&parameters, job->task);
+    postgres_add_text(&parameters, job->route);
+    postgres_add_number(&parameters, job->priority);
+    postgres_add_number(&parameters, job->run_at_ms);
+    postgres_add_number(&parameters, job->max_attempts);
+    postgres_add_number(&parameters, job->created_at_ms);
+    postgres_add_bytes(&parameters, job->body_hash, JOB_HASH_BYTES);
+    postgres_add_text(&parameters, job->callback_url);
+    postgres_add_number(&parameters, job->door);
+    postgres_add_text(&parameters, job->origin);
+    postgres_add_bytes(&parameters, job->data, job->data_length);
+    postgres_add_number(&parameters, wants_claim(op) ? store->lease_ms : 0);
+    postgres_add_text(&parameters, store->host);
+    postgres_add_text(&parameters, job->trace);
+    struct bulk *bulk = keep(&op, 1);
+    postgres_send(store, PG_SUBMIT_ONE, &parameters, read_submitted, bulk);
+    postgres_keep(store, bulk);
+}
+
+bool postgres_keeps_exports(const struct postgres *store, enum job_door door)
+{
+    return store->has_exports && door == JOB_DOOR_EXPORT;
+}
+
 void postgres_submit(struct postgres *store, struct store_op **ops, size_t count)
 {
+    const struct job *first = ops[0]->submit.job;
+    if (count == 1 && first->state != JOB_FAILED && !postgres_keeps_exports(store, first->door)) {
+        submit_one(store, ops[0]);
+        return;
+    }
     enum {
         ID,
         TASK,
@@ -205,9 +239,10 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
         [DOOR] = POSTGRES_BIGINT,       [ORIGIN] = POSTGRES_TEXT,        [DATA] = POSTGRES_TEXT,
         [CLAIM] = POSTGRES_BIGINT,      [STATE] = POSTGRES_BIGINT,       [FINISHED_AT] = POSTGRES_BIGINT,
         [ERROR_CODE] = POSTGRES_TEXT,   [ERROR_MESSAGE] = POSTGRES_TEXT, [TRACE] = POSTGRES_TEXT};
-    bool exports = false;
+    bool exports = false, dead = false;
     for (size_t i = 0; i < count; i++) {
         const struct job *job = ops[i]->submit.job;
+        dead = dead || job->state == JOB_FAILED;
         postgres_array_text(&arrays[ID], job->id);
         postgres_array_text(&arrays[TASK], job->task);
         postgres_array_text(&arrays[ROUTE], job->route);
@@ -226,7 +261,7 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
         postgres_array_text(&arrays[ERROR_CODE], job->error_code);
         postgres_array_text(&arrays[ERROR_MESSAGE], job->error_message);
         postgres_array_text(&arrays[TRACE], job->trace);
-        exports = exports || (store->has_exports && job->door == JOB_DOOR_EXPORT);
+        exports = exports || postgres_keeps_exports(store, job->door);
     }
     struct postgres_parameters parameters = {0};
     for (int i = 0; i < ARRAYS; i++)
@@ -236,7 +271,8 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
     if (exports)
         add_requests(&parameters, ops, count);
     struct bulk *bulk = keep(ops, count);
-    postgres_send(store, exports ? PG_SUBMIT_EXPORTS : PG_SUBMIT, &parameters, read_submitted, bulk);
+    enum postgres_statement which = exports ? PG_SUBMIT_EXPORTS : dead ? PG_SUBMIT_DEAD : PG_SUBMIT;
+    postgres_send(store, which, &parameters, read_submitted, bulk);
     postgres_keep(store, bulk);
     for (size_t i = 0; i < count; i++)
         if (ops[i]->submit.delivery)
@@ -312,22 +348,61 @@ static void read_finished(struct postgres *store, const PGresult *result, void *
     for (size_t i = 0; i < bulk->count; i++)
         bulk->ops[i]->finish.applied = false;
     for (int row = 0; row < PQntuples(result); row++) {
-        if (!PQgetisnull(result, row, 0)) {
-            bulk->ops[postgres_number(result, row, 0) - 1]->finish.applied = true;
-            continue;
-        }
-        for (size_t i = 0; i < bulk->count; i++)
-            read_sent(bulk->ops[i]->finish.delivery, result, row, 1);
+        int64_t place = postgres_number(result, row, 0);
+        if (place > 0)
+            bulk->ops[place - 1]->finish.applied = true;
+        else
+            read_sent(bulk->ops[-place - 1]->finish.delivery, result, row, 1);
     }
+}
+
+static const enum job_state end_states[] = {
+    [STORE_FINISH_COMPLETED] = JOB_COMPLETED,
+    [STORE_FINISH_FAILED] = JOB_FAILED,
+    [STORE_FINISH_CANCELLED] = JOB_CANCELLED,
+};
+
+static void read_finished_one(struct postgres *store, const PGresult *result, void *client)
+{
+    struct store_op *op = client;
+    (void)store;
+    op->finish.applied = PQntuples(result) > 0;
+    if (op->finish.applied && op->finish.delivery)
+        op->finish.delivery->sequence = postgres_number(result, 0, 0);
+}
+
+static void finish_one(struct postgres *store, struct store_op *op)
+{
+    const struct store_delivery *delivery = op->finish.delivery;
+    struct postgres_parameters parameters = {0};
+    postgres_add_number(&parameters, op->finish.sequence);
+    postgres_add_number(&parameters, op->finish.lease);
+    postgres_add_number(&parameters, end_states[op->finish.finish]);
+    postgres_add_number(&parameters, op->finish.attempts);
+    postgres_add_number(&parameters, op->finish.started_at_ms);
+    postgres_add_number(&parameters, op->finish.finished_at_ms);
+    postgres_add_text(&parameters, op->finish.result);
+    postgres_add_text(&parameters, op->finish.error_code);
+    postgres_add_text(&parameters, op->finish.error_message);
+    postgres_add_text(&parameters, store->host);
+    postgres_add_text(&parameters, delivery ? delivery->id : NULL);
+    postgres_add_text(&parameters, delivery ? delivery->job_id : NULL);
+    postgres_add_number(&parameters, delivery ? delivery->channel : 0);
+    postgres_add_text(&parameters, delivery ? delivery->target : NULL);
+    postgres_add_text(&parameters, delivery ? delivery->body : NULL);
+    postgres_add_number(&parameters, delivery ? delivery->created_at_ms : 0);
+    postgres_add_number(&parameters, delivery ? delivery->next_at_ms : 0);
+    postgres_add_number(&parameters, delivery ? delivery->give_up_at_ms : 0);
+    postgres_send(store, PG_FINISH_ONE, &parameters, read_finished_one, op);
 }
 
 void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t count)
 {
-    static const enum job_state states[] = {
-        [STORE_FINISH_COMPLETED] = JOB_COMPLETED,
-        [STORE_FINISH_FAILED] = JOB_FAILED,
-        [STORE_FINISH_CANCELLED] = JOB_CANCELLED,
-    };
+    const struct store_delivery *delivery = ops[0]->finish.delivery;
+    if (count == 1 && !(delivery && delivery->next) && !postgres_keeps_exports(store, ops[0]->finish.door)) {
+        finish_one(store, ops[0]);
+        return;
+    }
     struct postgres_array sequence = {0}, lease = {0}, state = {0}, attempts = {0}, started = {0}, finished = {0},
                           result = {0}, code = {0}, message = {0};
     struct postgres_delivery_arrays deliveries = {0};
@@ -337,7 +412,7 @@ void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t 
         const struct store_op *op = ops[i];
         postgres_array_number(&sequence, op->finish.sequence);
         postgres_array_number(&lease, op->finish.lease);
-        postgres_array_number(&state, states[op->finish.finish]);
+        postgres_array_number(&state, end_states[op->finish.finish]);
         postgres_array_number(&attempts, op->finish.attempts);
         postgres_array_number(&started, op->finish.started_at_ms);
         postgres_array_number(&finished, op->finish.finished_at_ms);
@@ -345,7 +420,7 @@ void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t 
         postgres_array_text(&code, op->finish.error_code);
         postgres_array_text(&message, op->finish.error_message);
         postgres_add_deliveries(&deliveries, (int64_t)i + 1, op->finish.delivery);
-        exports = exports || (store->has_exports && op->finish.door == JOB_DOOR_EXPORT);
+        exports = exports || postgres_keeps_exports(store, op->finish.door);
     }
     postgres_add_array(&parameters, &sequence, POSTGRES_BIGINT);
     postgres_add_array(&parameters, &lease, POSTGRES_BIGINT);

@@ -208,10 +208,15 @@ static int no_answer(struct postgres *store, struct error *error)
 
 static int note_failure(struct postgres *store, const struct postgres_request *request, struct error *error)
 {
-    static const char *const doing[PG_STATEMENT_COUNT] = {
-        [PG_SUBMIT] = "take jobs",    [PG_SUBMIT_EXPORTS] = "take exports",
-        [PG_FINISH] = "finish jobs",  [PG_FINISH_EXPORTS] = "finish exports",
-        [PG_CLAIM] = "hand out jobs", [PG_COMMIT] = "commit"};
+    static const char *const doing[PG_STATEMENT_COUNT] = {[PG_SUBMIT] = "take jobs",
+                                                          [PG_SUBMIT_ONE] = "take jobs",
+                                                          [PG_SUBMIT_DEAD] = "take jobs",
+                                                          [PG_FINISH_ONE] = "finish jobs",
+                                                          [PG_SUBMIT_EXPORTS] = "take exports",
+                                                          [PG_FINISH] = "finish jobs",
+                                                          [PG_FINISH_EXPORTS] = "finish exports",
+                                                          [PG_CLAIM] = "hand out jobs",
+                                                          [PG_COMMIT] = "commit"};
     const char *state = PQresultErrorField(request->result, PG_DIAG_SQLSTATE);
     snprintf(store->sqlstate, sizeof store->sqlstate, "%s", state ? state : "");
     return postgres_fail(store->connection, request->result, doing[request->which] ? doing[request->which] : "work",

@@ -50,12 +50,14 @@
     "sequence),"                                                                                                     \
     " queued AS (INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, lease_until, host, attempts,"  \
     " started_at, created_at) SELECT sequence, route, priority, run_at, lease,"                                      \
-    " CASE WHEN lease > 0 THEN " LEASE_END(                                                                          \
-        "$19") " END, CASE WHEN lease > 0 THEN $20::text END, claim,"                                                \
-               " CASE WHEN lease > 0 THEN created_at ELSE 0 END, created_at"                                         \
-               " FROM u WHERE state = 0 AND sequence IN (SELECT sequence FROM new)),"                                \
-               " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM u WHERE state <> 0" \
-               " AND sequence IN (SELECT sequence FROM new))"
+    " CASE WHEN lease > 0 THEN " LEASE_END("$19") " END, CASE WHEN lease > 0 THEN $20::text END, claim,"             \
+                                                  " CASE WHEN lease > 0 THEN created_at ELSE 0 END, created_at"      \
+                                                  " FROM u JOIN new USING (sequence) WHERE state = 0)"
+
+/* A dead letter has ended as it comes. */
+#define KEEP_ENDED                                                                                                   \
+    ", ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM u JOIN new USING (sequence)"  \
+    " WHERE state <> 0)"
 
 #define SUBMITTED " SELECT u.n, u.sequence, u.lease FROM u JOIN new USING (sequence)"
 
@@ -88,7 +90,8 @@
     " $17::bigint[], $18::bigint[]) AS d(owner, id, job_id, channel, target, body, created_at, next_at,"             \
     " give_up_at) JOIN gone ON gone.n = d.owner)," SEND
 
-#define FINISHED " SELECT n, NULL::bigint, NULL::text FROM done UNION ALL SELECT NULL, sequence, id FROM sent"
+/* n < 0: a delivery of the job at -n. */
+#define FINISHED " SELECT n, NULL::bigint, NULL::text FROM done UNION ALL SELECT -owner, sequence, id FROM sent"
 
 /* The cast is kept from ids of other doors, which are no UUIDs. */
 #define EXPORT_ID(row) "CASE WHEN " row ".door = 2 THEN " row ".id::uuid END"
@@ -97,6 +100,38 @@
     ", kept AS (UPDATE exports e SET status = CASE WHEN gone.state = 2 THEN 'completed' ELSE 'failed' END,"          \
     " result = gone.result::jsonb, error_message = gone.error_message, updated_at = now()"                           \
     " FROM done JOIN gone USING (n) WHERE e.id = " EXPORT_ID("done") ")"
+
+/* One job alone: what the lists above cost to set up is half of a small batch's time. $13: for how long it is leased,
+ * 0: it waits. */
+#define SUBMIT_ONE                                                                                                   \
+    "WITH new AS (INSERT INTO exportd.jobs (sequence, id, task, route, state, priority, max_attempts, created_at,"   \
+    " body_hash, callback_url, door, origin, data, trace) VALUES (nextval('exportd.jobs_sequence'), $1::text,"       \
+    " $2::text, $3::text, 0, $4::bigint, $6::bigint, $7::bigint, $8::bytea, $9::text, $10::bigint, $11::text,"       \
+    " $12::text, $15::text) ON CONFLICT (id) DO NOTHING RETURNING sequence)"                                         \
+    " INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, lease_until, host, attempts, started_at," \
+    " created_at) SELECT sequence, $3::text, $4::bigint, $5::bigint,"                                                \
+    " CASE WHEN $13::bigint > 0 THEN nextval('exportd.leases') ELSE 0 END,"                                          \
+    " CASE WHEN $13::bigint > 0 THEN " LEASE_END(                                                                    \
+        "$13") " END, CASE WHEN $13::bigint > 0 THEN $14::text END,"                                                 \
+               " CASE WHEN $13::bigint > 0 THEN 1 ELSE 0 END, CASE WHEN $13::bigint > 0 THEN $7::bigint ELSE 0 END," \
+               " $7::bigint FROM new RETURNING 1, sequence, lease"
+
+/* With one delivery at the most; $11 is null where there is none. */
+#define FINISH_ONE                                                                                                   \
+    "WITH gone AS (DELETE FROM exportd.queue WHERE sequence = $1::bigint AND lease = $2::bigint"                     \
+    " RETURNING sequence, losses),"                                                                                  \
+    " ended AS (INSERT INTO exportd.finished SELECT $3::bigint, $6::bigint, sequence FROM gone),"                    \
+    " recorded AS (INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body,"       \
+    " created_at, give_up_at) SELECT nextval('exportd.deliveries_sequence'), $11::text, sequence, $12::text,"        \
+    " $13::bigint, $14::text, $15::text, $16::bigint, $18::bigint FROM gone WHERE $11::text IS NOT NULL"             \
+    " RETURNING sequence),"                                                                                          \
+    " posted AS (INSERT INTO exportd.outbox (sequence, id, channel, next_at)"                                        \
+    " SELECT sequence, $11::text, $13::bigint, $17::bigint FROM recorded)"                                           \
+    " UPDATE exportd.jobs j SET state = $3::bigint, attempts = $4::bigint, losses = gone.losses, lease = "           \
+    "$2::bigint,"                                                                                                    \
+    " host = $10::text, started_at = $5::bigint, finished_at = $6::bigint, result = $7::text,"                       \
+    " error_code = $8::text, error_message = $9::text FROM gone WHERE j.sequence = gone.sequence"                    \
+    " RETURNING (SELECT sequence FROM recorded)"
 
 #define RETRY                                                                                                        \
     "WITH over AS (DELETE FROM exportd.finished f USING exportd.jobs j WHERE j.id = $1::text AND j.state IN (3, 4)"  \
@@ -113,7 +148,9 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_BEGIN] = "BEGIN",
     [PG_COMMIT] = "COMMIT",
     [PG_SUBMIT] = SUBMIT SUBMITTED,
-    [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_REQUESTED SUBMITTED,
+    [PG_SUBMIT_ONE] = SUBMIT_ONE,
+    [PG_SUBMIT_DEAD] = SUBMIT KEEP_ENDED SUBMITTED,
+    [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_ENDED KEEP_REQUESTED SUBMITTED,
     /* Where the dead letter has just been inserted; not where another job of the same id was there. */
     [PG_DEAD_DELIVERIES] =
         "WITH sent AS MATERIALIZED (SELECT nextval('exportd.deliveries_sequence') AS sequence,"
@@ -127,21 +164,22 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                " ON q.sequence = j.sequence WHERE j.id = $1::text",
     /* Held until the commit, so that two hosts don't fill the same room. */
     [PG_LIMIT_LOCK] = "SELECT pg_advisory_xact_lock(hashtextextended('exportd.limit.' || $1::text, 0))",
-    /* Here and below: the planner can't know how many rows a LIMIT lets through, and would go through the whole queue
-     * for a join with them; ANY of an array it takes for a few. */
+    /* Rows are found again by their place, for they are locked. By their number it would be an index scan for each,
+     * and here and below the planner can't know how many rows a LIMIT lets through: it would go through the whole
+     * queue for a join with them. ANY of an array it takes for a few. */
     [PG_CLAIM] =
-        "WITH ready AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease = 0 AND run_at = 0"
+        "WITH ready AS MATERIALIZED (SELECT ctid AS place FROM exportd.queue WHERE lease = 0 AND run_at = 0"
         " AND route = $1::text ORDER BY priority DESC, sequence LIMIT CASE WHEN $3::bigint = 0 THEN $2::bigint"
         " ELSE least($2::bigint, greatest(0, $3::bigint - (SELECT count(*) FROM exportd.queue WHERE lease > 0"
         " AND route = ANY ($4::text[])))) END FOR UPDATE SKIP LOCKED),"
-        " leased AS MATERIALIZED (SELECT sequence, nextval('exportd.leases') AS lease FROM ready),"
+        " leased AS MATERIALIZED (SELECT place, nextval('exportd.leases') AS lease FROM ready),"
         " q AS (UPDATE exportd.queue o SET lease = leased.lease, lease_until = " LEASE_END(
             "$5") ", host = $6::text, attempts = o.attempts + 1, started_at = $7::bigint FROM leased"
-                  " WHERE o.sequence = leased.sequence AND o.sequence = ANY (ARRAY(SELECT sequence FROM ready)) "
-                  "RETURNING o.*)"
+                  " WHERE o.ctid = leased.place RETURNING o.*)"
                   " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = q.sequence"
                   " ORDER BY q.priority DESC, q.sequence",
     [PG_FINISH] = FINISH FINISHED,
+    [PG_FINISH_ONE] = FINISH_ONE,
     [PG_FINISH_EXPORTS] = FINISH KEEP_FINISHED FINISHED,
     [PG_AGAIN] =
         "WITH f AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],"
@@ -231,6 +269,8 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
         " o AS (UPDATE exportd.outbox SET next_at = $4::bigint WHERE sequence = ANY (ARRAY(SELECT sequence FROM due))"
         " RETURNING *)"
         " SELECT " DELIVERY_COLUMNS " FROM o JOIN exportd.deliveries d ON d.id = o.id",
+    /* At the first attempt. */
+    [PG_DELIVERY_DONE] = "DELETE FROM exportd.outbox WHERE sequence = ANY ($1::bigint[])",
     /* One that arrived leaves the outbox. What another host has brought to its end meanwhile stays so. */
     [PG_DELIVERY_RESULT] =
         "WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])"

@@ -99,8 +99,7 @@ typedef void (*store_callback)(struct store_op *op, void *client);
 /* One operation. Fill the part of its kind, enqueue it, read the answer in the callback, free it. */
 struct store_op {
     enum store_op_kind kind;
-    bool lazy;          /* needs no commit of its own soon: it goes with the next one, at the latest after 20 ms */
-    struct error error; /* set where the operation, or its whole commit, failed; then nothing of it was written */
+    bool lazy; /* needs no commit of its own soon: it goes with the next one, at the latest after 20 ms */
     store_callback callback;
     void *client;
     struct store_op *next; /* the store's */
@@ -199,6 +198,8 @@ struct store_op {
             bool applied;
         } delivery_retry;
     };
+    struct error error; /* set where the operation, or its whole commit, failed; then nothing of it was written.
+                           The last member: see store_op_new() */
 };
 
 struct store_stats {
