@@ -119,7 +119,7 @@ static void on_retried(struct store_op *op, void *client)
                   job_state_name(job->state));
     struct route_state *route = job ? dispatch_route_state(dispatch, job->route) : NULL;
     if (!error_is_set(&error) && route)
-        route->backlog = true;
+        dispatch_note_unclaimed(route, job);
     answer(change, job, &error);
     if (route)
         dispatch_pump(route->lane);

@@ -281,7 +281,7 @@ static void note_claimed(struct route_state *route, const struct store_op *op, i
         route->behind = op->claim.jobs[came - 1]->priority; /* they come by priority */
 }
 
-static void note_unclaimed(struct route_state *route, const struct job *job)
+void dispatch_note_unclaimed(struct route_state *route, const struct job *job)
 {
     route->backlog = true;
     route->waiting++;
@@ -363,13 +363,35 @@ static bool bucket_is_behind(const struct dispatch *dispatch)
     return dispatch->uploading >= UPLOADS_MAX;
 }
 
+/* What waits in the store for a lane, whose routes are one queue in memory. */
+struct waiting {
+    int counted;
+    int behind; /* more may, of this priority and below; INT_MIN: no more */
+};
+
+static struct waiting waiting_for(const struct lane *lane)
+{
+    struct waiting waiting = {.behind = INT_MIN};
+    for (size_t i = 0; i < lane->dispatch->route_count; i++) {
+        const struct route_state *route = lane->dispatch->routes[i];
+        if (route->lane != lane || route->gone)
+            continue;
+        waiting.counted += route->waiting;
+        waiting.behind = route->behind > waiting.behind ? route->behind : waiting.behind;
+    }
+    return waiting;
+}
+
 static void refill(struct lane *lane)
 {
     struct dispatch *dispatch = lane->dispatch;
     bool limited = lane->plugin->settings->limit > 0;
     int room = window(lane) - lane->queued - lane->submitting;
-    if (room <= 0 || room * 2 < window(lane) || !is_open(lane) || bucket_is_behind(dispatch))
+    if (room <= 0 || !is_open(lane) || bucket_is_behind(dispatch))
         return;
+    struct waiting waiting = waiting_for(lane);
+    if (room * 2 < window(lane) && (waiting.behind > INT_MIN || waiting.counted > room))
+        return; /* not one by one, where many wait */
     for (size_t i = 0; i < dispatch->route_count; i++) {
         struct route_state *route = dispatch->routes[i];
         if (route->lane == lane && !route->gone && route->backlog && !route->claiming &&
@@ -458,7 +480,7 @@ static void on_submitted(struct store_op *op, void *client)
             } else if (op->submit.job->run_at_ms > 0) {
                 dispatch_wake_at(dispatch, op->submit.job->run_at_ms);
             } else {
-                note_unclaimed(route, op->submit.job);
+                dispatch_note_unclaimed(route, op->submit.job);
             }
         }
         dispatch_pump(route->lane);
@@ -470,14 +492,15 @@ static void on_submitted(struct store_op *op, void *client)
 
 /* Straight into memory while there is room for it and for all who wait before it: one commit, and it can start. What
  * goes before all that waits finds room beside a window of that. */
-static bool goes_into_memory(const struct route_state *route, const struct job *job)
+static bool goes_into_memory(const struct lane *lane, const struct job *job)
 {
-    const struct lane *lane = route->lane;
-    if (!is_open(lane) || job->run_at_ms != 0 || lane->plugin->settings->limit > 0 || job->priority <= route->behind)
+    if (!is_open(lane) || job->run_at_ms != 0 || lane->plugin->settings->limit > 0)
         return false;
-    bool alone = route->behind == INT_MIN;
-    return lane->queued + lane->submitting + (alone ? route->waiting : 0) <
-           window(lane) * (alone ? 1 : 2) + slots(lane);
+    int here = lane->queued + lane->submitting, most = window(lane);
+    struct waiting waiting = waiting_for(lane);
+    if (waiting.behind > INT_MIN)
+        return job->priority > waiting.behind && here < 2 * most + slots(lane);
+    return here + waiting.counted < most + slots(lane);
 }
 
 void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
@@ -495,7 +518,7 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
     op->submit.job = job;
-    submission->leased = op->submit.claim = goes_into_memory(state, job);
+    submission->leased = op->submit.claim = goes_into_memory(lane, job);
     if (submission->leased)
         lane->submitting++;
     dispatch->pending_ops++;

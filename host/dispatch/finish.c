@@ -78,7 +78,7 @@ static void count_end(struct active *active, enum store_finish_kind kind, int64_
     else if (kind == STORE_FINISH_AGAIN)
         route->stats.retried++;
     if (kind == STORE_FINISH_AGAIN || kind == STORE_FINISH_RELEASE)
-        route->backlog = true;
+        dispatch_note_unclaimed(route, active->job);
     else
         histogram_add(&route->stats.durations, took_ms > 0 ? (double)took_ms / 1000 : 0);
 }

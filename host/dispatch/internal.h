@@ -74,7 +74,7 @@ struct route_state {
     int ops;           /* claims and submits of it on their way to the store */
     bool backlog;      /* jobs of it wait in the store */
     int waiting;       /* that this host has put there, and not seen since */
-    int behind;        /* more may wait there, of this priority and below: new ones of it go behind them; INT_MIN: none */
+    int behind; /* more may wait there, of this priority and below: new ones of it go behind them; INT_MIN: none */
     bool claiming;
     struct dispatch_route_stats stats;
 };
@@ -128,6 +128,9 @@ void dispatch_check_drained(struct dispatch *dispatch);
 
 /* Jobs of any of the lane's routes may wait in the store. */
 void dispatch_expect(struct lane *lane);
+
+/* The job is in the store's queue, from where it can be claimed at once. */
+void dispatch_note_unclaimed(struct route_state *route, const struct job *job);
 
 /* adopt.c */
 /* Jobs of this route wait in the store. */

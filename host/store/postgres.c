@@ -186,23 +186,25 @@ static void send_single(struct postgres *store, struct store_op *op)
     }
 }
 
+static bool hints(const struct postgres *store)
+{
+    return store->left_waiting && clock_monotonic_ns() - store->notified_ns >= NOTIFY_PAUSE_NS;
+}
+
 static void send_hint(struct postgres *store)
 {
-    int64_t now_ns = clock_monotonic_ns();
-    if (!store->left_waiting || now_ns - store->notified_ns < NOTIFY_PAUSE_NS)
-        return;
     struct postgres_parameters parameters = {0};
     postgres_add_text(&parameters, store->host);
     postgres_send(store, PG_NOTIFY, &parameters, NULL, NULL);
-    store->notified_ns = now_ns;
+    store->notified_ns = clock_monotonic_ns();
 }
 
 /* What stands between two ends of a pipeline is a transaction, also without being told (Pipelining, in the chapter on
- * the protocol). For one job alone, to tell it costs a tenth of the whole. Not where the callers' tables have a part:
- * a constraint of theirs may speak at the commit, and then there must be a statement that it fails. */
-static bool needs_begin(const struct postgres *store, const struct store_op *first)
+ * the protocol). For one job alone, to tell it costs a tenth of the whole. Not where something else may fail at the
+ * commit, a constraint of the callers' or a hint: then there must be a statement that it fails. */
+static bool needs_begin(const struct postgres *store, const struct store_op *first, bool hint)
 {
-    if (first->next)
+    if (first->next || hint)
         return true;
     if (first->kind == STORE_SUBMIT)
         return postgres_keeps_exports(store, first->submit.job->door);
@@ -211,8 +213,8 @@ static bool needs_begin(const struct postgres *store, const struct store_op *fir
 
 static void send_batch(struct postgres *store, struct store_op *first)
 {
-    bool begin = needs_begin(store, first);
     sort_submits(store, first);
+    bool hint = hints(store), begin = needs_begin(store, first, hint);
     if (begin)
         postgres_send(store, PG_BEGIN, NULL, NULL, NULL);
     for (struct store_op *op = first; op; op = op->next) {
@@ -228,7 +230,8 @@ static void send_batch(struct postgres *store, struct store_op *first)
     send_bulk(store, first, is_other_result, postgres_delivery_results);
     for (struct store_op *op = first; op; op = op->next)
         send_single(store, op);
-    send_hint(store);
+    if (hint)
+        send_hint(store);
     if (begin)
         postgres_send(store, PG_COMMIT, NULL, NULL, NULL);
 }

@@ -164,9 +164,10 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                " ON q.sequence = j.sequence WHERE j.id = $1::text",
     /* Held until the commit, so that two hosts don't fill the same room. */
     [PG_LIMIT_LOCK] = "SELECT pg_advisory_xact_lock(hashtextextended('exportd.limit.' || $1::text, 0))",
-    /* Rows are found again by their place, for they are locked. By their number it would be an index scan for each,
-     * and here and below the planner can't know how many rows a LIMIT lets through: it would go through the whole
-     * queue for a join with them. ANY of an array it takes for a few. */
+    /* Rows are found again by their place, for they are locked; one that moved in the very moment waits for the next.
+     * By their number it would be an index scan for each, and here and below the planner can't know how many rows a
+     * LIMIT lets through: it would go through the whole queue for a join with them. ANY of an array it takes for a
+     * few. */
     [PG_CLAIM] =
         "WITH ready AS MATERIALIZED (SELECT ctid AS place FROM exportd.queue WHERE lease = 0 AND run_at = 0"
         " AND route = $1::text ORDER BY priority DESC, sequence LIMIT CASE WHEN $3::bigint = 0 THEN $2::bigint"

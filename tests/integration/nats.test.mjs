@@ -265,9 +265,11 @@ test('a request is acknowledged once it is on disk, while its job still runs', a
   caller.publish('task.request', { jobId: 'long', task: 'pause_ms', data: { ms: 600_000 } });
   await until(async () => (await host.get('/jobs/long')).json.status === 'running', 'the start of the job');
   const manager = await caller.manager();
-  await until(async () => (await manager.streams.info('EXPORTD')).state.messages === 0, 'the acknowledgement');
+  await until(async () => (await manager.streams.info('EXPORTD')).state.messages === 0, 'the acknowledgement', 10_000); // a pull would bring it along after 30 s
   assert.equal((await manager.consumers.info('EXPORTD', 'exportd')).num_ack_pending, 0);
   assert.equal((await host.get('/jobs/long')).json.status, 'running');
+  await host.request('DELETE', '/jobs/long');
+  assert.equal((await caller.answer('long')).json.errorCode, 'cancelled');
 });
 
 test('progress is told at most once in progress_every, each under an id of its own', async t => {

@@ -157,11 +157,13 @@ static void deliveries_of_one_batch_are_told_apart(void **state)
     assert_null(found->last_error);
     store_delivery_free(found);
     found = deliveries_of(fixture, "c");
-    for (const struct store_delivery *delivery = found; delivery; delivery = delivery->next) {
+    int count = 0;
+    for (const struct store_delivery *delivery = found; delivery; delivery = delivery->next, count++) {
         bool is_first = strcmp(delivery->id, "msg_c1") == 0;
         assert_int_equal(delivery->state, is_first ? STORE_DELIVERY_DONE : STORE_DELIVERY_DEAD);
         assert_int_equal(delivery->attempts, is_first ? 2 : 1);
     }
+    assert_int_equal(count, 2);
     store_delivery_free(found);
     assert_null(deliveries_of(fixture, "b"));
     free_ops(second, 1);
