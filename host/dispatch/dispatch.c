@@ -6,14 +6,10 @@
 #include "job/request.h"
 #include "plugin/pipeline.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WATCH_MS 200
-#define WINDOW_S 0.25 /* as many jobs in memory as were finished in this time */
-#define WINDOW_MAX 4096
-#define UPLOADS_MAX 1000
 
 struct route_state *dispatch_known_route(struct dispatch *dispatch, const char *route_name)
 {
@@ -76,66 +72,6 @@ void dispatch_drop(struct active *active)
     log_attempt(LOG_LEVEL_WARNING, "dispatch", active->job->id, active->job->attempts,
                 "its lease ran out: the job is another host's now");
     dispatch_forget(active);
-}
-
-static bool goes_before(const struct active *a, const struct active *b)
-{
-    if (a->job->priority != b->job->priority)
-        return a->job->priority > b->job->priority;
-    return a->job->sequence < b->job->sequence;
-}
-
-/* Most jobs come in their order, and go to the end. */
-static void queue(struct active *active)
-{
-    struct lane *lane = active->lane;
-    struct active **at = lane->last && goes_before(lane->last, active) ? &lane->last->next : &lane->first;
-    while (*at && goes_before(*at, active))
-        at = &(*at)->next;
-    active->next = *at;
-    *at = active;
-    if (!active->next)
-        lane->last = active;
-    active->state = ACTIVE_READY;
-    lane->queued++;
-}
-
-void dispatch_unqueue(struct active *active)
-{
-    struct lane *lane = active->lane;
-    struct active *before = NULL;
-    for (struct active **at = &lane->first; *at; before = *at, at = &(*at)->next) {
-        if (*at != active)
-            continue;
-        *at = active->next;
-        if (lane->last == active)
-            lane->last = before;
-        lane->queued--;
-        return;
-    }
-}
-
-static int slots(const struct lane *lane)
-{
-    if (lane->forwards)
-        return (int)lane->plugin->settings->workers - lane->under_way;
-    return pool_slots(lane->pool) - dispatch_retired_workers(lane);
-}
-
-static int window(const struct lane *lane)
-{
-    if (lane->plugin->settings->limit > 0)
-        return lane->queued + slots(lane); /* what waits in memory counts as running, for all hosts */
-    int wanted = (int)(lane->rate_per_s * WINDOW_S);
-    int least = (int)lane->plugin->settings->workers;
-    if (wanted < least)
-        wanted = least;
-    return wanted < WINDOW_MAX ? wanted : WINDOW_MAX;
-}
-
-static bool is_open(const struct lane *lane)
-{
-    return lane->plugin->enabled && !lane->retired && !lane->dispatch->draining;
 }
 
 static void note_start(struct active *active)
@@ -245,7 +181,7 @@ static bool load_repro_first(struct active *active)
     return true;
 }
 
-static bool refuse_to_start(struct active *active)
+bool dispatch_refuse_to_start(struct active *active)
 {
     const struct config_jobs *jobs = &active->lane->dispatch->generation->config->jobs;
     if (active->cancelled) {
@@ -261,145 +197,6 @@ static bool refuse_to_start(struct active *active)
     return true;
 }
 
-/* A claim on its way to the store. The lane that it was made for may be retired when it is back. */
-struct claiming {
-    struct route_state *route;
-    struct lane *lane;
-    int asked;
-};
-
-/* Fewer than were asked for: nothing is left of what waited then. Where the plugin has a limit, that may be why. */
-static void note_claimed(struct route_state *route, const struct store_op *op, int asked)
-{
-    int came = op->claim.count;
-    bool all = route->lane->plugin->settings->limit > 0 ? came == 0 : came < asked;
-    route->waiting = all || came > route->waiting ? 0 : route->waiting - came;
-    route->backlog = !all;
-    if (all)
-        route->behind = INT_MIN;
-    else if (came > 0)
-        route->behind = op->claim.jobs[came - 1]->priority; /* they come by priority */
-}
-
-void dispatch_note_unclaimed(struct route_state *route, const struct job *job)
-{
-    route->backlog = true;
-    route->waiting++;
-    if (route->behind > INT_MIN && route->behind < job->priority)
-        route->behind = job->priority;
-}
-
-static void on_claimed(struct store_op *op, void *client)
-{
-    struct claiming *claiming = client;
-    struct route_state *route = claiming->route;
-    struct lane *lane = route->lane; /* today's */
-    struct dispatch *dispatch = lane->dispatch;
-    int asked = claiming->asked;
-    claiming->lane->ops--;
-    route->ops--;
-    free(claiming);
-    dispatch->pending_ops--;
-    route->claiming = false;
-    if (error_is_set(&op->error)) {
-        dispatch->store_errors++;
-        log_write(LOG_LEVEL_ERROR, "store", NULL, "%s", op->error.message);
-    } else {
-        int came = op->claim.count;
-        note_claimed(route, op, asked);
-        for (int i = 0; i < came; i++) {
-            struct active *active = dispatch_activate(dispatch, op->claim.jobs[i], route);
-            op->claim.jobs[i] = NULL;
-            if (route->gone || !is_open(lane))
-                dispatch_release(active);
-            else if (refuse_to_start(active))
-                continue;
-            else if (active->lane == lane)
-                queue(active);
-            else
-                dispatch_enter(active); /* a pipeline that goes on where it stopped */
-        }
-        dispatch_pump(lane);
-    }
-    store_op_free(op);
-    dispatch_check_drained(dispatch);
-}
-
-static bool is_claiming(const struct lane *lane)
-{
-    for (size_t i = 0; i < lane->dispatch->route_count; i++)
-        if (lane->dispatch->routes[i]->lane == lane && lane->dispatch->routes[i]->claiming)
-            return true;
-    return false;
-}
-
-static void claim(struct route_state *route, int count)
-{
-    struct lane *lane = route->lane;
-    struct claiming *claiming = memory_zeroed(1, sizeof *claiming);
-    *claiming = (struct claiming){.route = route, .lane = lane};
-    lane->ops++;
-    route->ops++;
-    struct store_op *op = store_op_claim(route->name, count, on_claimed, claiming);
-    claiming->asked = op->claim.count;
-    op->claim.limit = (int)lane->plugin->settings->limit;
-    op->claim.limit_routes = lane->routes;
-    op->claim.limit_route_count = lane->route_count;
-    route->claiming = true;
-    lane->dispatch->pending_ops++;
-    store_enqueue(lane->dispatch->options.store, op);
-}
-
-void dispatch_expect(struct lane *lane)
-{
-    for (size_t i = 0; i < lane->dispatch->route_count; i++)
-        if (lane->dispatch->routes[i]->lane == lane)
-            lane->dispatch->routes[i]->backlog = true;
-}
-
-/* So many jobs are to be uploaded that no more should be started; those that are still being collected count too. */
-static bool bucket_is_behind(const struct dispatch *dispatch)
-{
-    return dispatch->uploading >= UPLOADS_MAX;
-}
-
-/* What waits in the store for a lane, whose routes are one queue in memory. */
-struct waiting {
-    int counted;
-    int behind; /* more may, of this priority and below; INT_MIN: no more */
-};
-
-static struct waiting waiting_for(const struct lane *lane)
-{
-    struct waiting waiting = {.behind = INT_MIN};
-    for (size_t i = 0; i < lane->dispatch->route_count; i++) {
-        const struct route_state *route = lane->dispatch->routes[i];
-        if (route->lane != lane || route->gone)
-            continue;
-        waiting.counted += route->waiting;
-        waiting.behind = route->behind > waiting.behind ? route->behind : waiting.behind;
-    }
-    return waiting;
-}
-
-static void refill(struct lane *lane)
-{
-    struct dispatch *dispatch = lane->dispatch;
-    bool limited = lane->plugin->settings->limit > 0;
-    int room = window(lane) - lane->queued - lane->submitting;
-    if (room <= 0 || !is_open(lane) || bucket_is_behind(dispatch))
-        return;
-    struct waiting waiting = waiting_for(lane);
-    if (room * 2 < window(lane) && (waiting.behind > INT_MIN || waiting.counted > room))
-        return; /* not one by one, where many wait */
-    for (size_t i = 0; i < dispatch->route_count; i++) {
-        struct route_state *route = dispatch->routes[i];
-        if (route->lane == lane && !route->gone && route->backlog && !route->claiming &&
-            !(limited && is_claiming(lane)))
-            claim(route, room);
-    }
-}
-
 /* The first that need not wait for room at a later step. */
 static struct active *next_to_start(const struct lane *lane)
 {
@@ -412,12 +209,13 @@ static struct active *next_to_start(const struct lane *lane)
 void dispatch_pump(struct lane *lane)
 {
     struct active *active;
-    while ((active = next_to_start(lane)) && is_open(lane) && slots(lane) > 0 && !bucket_is_behind(lane->dispatch)) {
+    while ((active = next_to_start(lane)) && dispatch_is_open(lane) && dispatch_slots(lane) > 0 &&
+           !dispatch_bucket_is_behind(lane->dispatch)) {
         dispatch_unqueue(active);
-        if (!refuse_to_start(active) && !load_repro_first(active))
+        if (!dispatch_refuse_to_start(active) && !load_repro_first(active))
             start_in_worker(active);
     }
-    refill(lane);
+    dispatch_refill(lane);
 }
 
 void dispatch_interrupt(struct active *active, bool lost)
@@ -434,11 +232,11 @@ void dispatch_interrupt(struct active *active, bool lost)
 void dispatch_enter(struct active *active)
 {
     struct lane *lane = active->lane;
-    if (!is_open(lane)) {
+    if (!dispatch_is_open(lane)) {
         dispatch_release(active);
         return;
     }
-    queue(active);
+    dispatch_queue(active);
     dispatch_pump(lane);
 }
 
@@ -473,8 +271,8 @@ static void on_submitted(struct store_op *op, void *client)
             if (op->submit.claim) {
                 struct active *active = dispatch_activate(dispatch, op->submit.job, route);
                 op->submit.job = NULL;
-                if (!route->gone && is_open(route->lane) && route->lane->plugin->settings->limit == 0)
-                    queue(active);
+                if (!route->gone && dispatch_is_open(route->lane) && route->lane->plugin->settings->limit == 0)
+                    dispatch_queue(active);
                 else
                     dispatch_release(active);
             } else if (op->submit.job->run_at_ms > 0) {
@@ -488,19 +286,6 @@ static void on_submitted(struct store_op *op, void *client)
     store_op_free(op);
     free(submission);
     dispatch_check_drained(dispatch);
-}
-
-/* Straight into memory while there is room for it and for all who wait before it: one commit, and it can start. What
- * goes before all that waits finds room beside a window of that. */
-static bool goes_into_memory(const struct lane *lane, const struct job *job)
-{
-    if (!is_open(lane) || job->run_at_ms != 0 || lane->plugin->settings->limit > 0)
-        return false;
-    int here = lane->queued + lane->submitting, most = window(lane);
-    struct waiting waiting = waiting_for(lane);
-    if (waiting.behind > INT_MIN)
-        return job->priority > waiting.behind && here < 2 * most + slots(lane);
-    return here + waiting.counted < most + slots(lane);
 }
 
 void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
@@ -518,7 +303,7 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
     op->submit.job = job;
-    submission->leased = op->submit.claim = goes_into_memory(lane, job);
+    submission->leased = op->submit.claim = dispatch_goes_into_memory(lane, job);
     if (submission->leased)
         lane->submitting++;
     dispatch->pending_ops++;

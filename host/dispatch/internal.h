@@ -117,7 +117,6 @@ struct route_state *dispatch_route_state(struct dispatch *dispatch, const char *
 struct active *dispatch_activate(struct dispatch *dispatch, struct job *job, struct route_state *route);
 struct active *dispatch_find_lease(struct dispatch *dispatch, uint64_t lease);
 struct active *dispatch_find_id(struct dispatch *dispatch, const char *id);
-void dispatch_unqueue(struct active *active);
 void dispatch_forget(struct active *active); /* frees it */
 void dispatch_drop(struct active *active);   /* its lease is gone, and so is it */
 void dispatch_pump(struct lane *lane);
@@ -126,9 +125,22 @@ void dispatch_check_drained(struct dispatch *dispatch);
 
 /* tick.c has dispatch_wake_at(): with a time that is past, at once. */
 
+/* Ends a job that must not begin. False: it may. */
+bool dispatch_refuse_to_start(struct active *active);
+
+/* window.c */
+void dispatch_queue(struct active *active); /* among those in memory that can start */
+void dispatch_unqueue(struct active *active);
+int dispatch_slots(const struct lane *lane); /* how many could start now */
+bool dispatch_is_open(const struct lane *lane);
+/* So many jobs are to be uploaded that no more should be started; those that are still being collected count too. */
+bool dispatch_bucket_is_behind(const struct dispatch *dispatch);
+/* A new job may be leased by the commit that inserts it. */
+bool dispatch_goes_into_memory(const struct lane *lane, const struct job *job);
+/* Claims what waits, where there is room for enough. */
+void dispatch_refill(struct lane *lane);
 /* Jobs of any of the lane's routes may wait in the store. */
 void dispatch_expect(struct lane *lane);
-
 /* The job is in the store's queue, from where it can be claimed at once. */
 void dispatch_note_unclaimed(struct route_state *route, const struct job *job);
 
