@@ -5,6 +5,7 @@
 #include "nats/internal.h"
 #include "nats/nkey.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -141,10 +142,24 @@ static int set_certificates(natsOptions *options, const struct config_nats *conf
                   "certificate_file and key_file", error);
 }
 
+/* cnats has threads that clean up, one of which it wakes for nearly each message. As SCHED_BATCH, which threads inherit
+ * from who starts them, they run when there is room, and don't push the loop aside each time. */
+static natsStatus open_library(void)
+{
+    const struct sched_param none = {0};
+    bool ordinary = sched_getscheduler(0) == SCHED_OTHER;
+    if (ordinary)
+        sched_setscheduler(0, SCHED_BATCH, &none);
+    natsStatus status = nats_Open(-1);
+    if (ordinary)
+        sched_setscheduler(0, SCHED_OTHER, &none);
+    return status;
+}
+
 natsOptions *nats_options(const struct config_nats *config, char **further, int further_count, struct error *error)
 {
     natsOptions *options = NULL;
-    if (failed(natsOptions_Create(&options), "options", error) != 0)
+    if (failed(open_library(), "options", error) != 0 || failed(natsOptions_Create(&options), "options", error) != 0)
         return NULL;
     bool bad = set_servers(options, config, further, further_count, error) != 0 ||
                set_credentials(options, config, error) != 0 || set_certificates(options, config, error) != 0;

@@ -8,6 +8,7 @@
 #include "worker/wire.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@ int main(int argc, char **argv)
             "exportd-worker is started by exportd; to try a plugin, use: exportd run ROUTE, or exportd test FILE\n");
         return 2;
     }
+    if (sched_getscheduler(0) == SCHED_OTHER) /* what a plugin does doesn't push the host aside when it wakes up */
+        sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (argc > 1 && getppid() != (pid_t)strtol(argv[1], NULL, 10))
         return 0;                        /* the host died in between */

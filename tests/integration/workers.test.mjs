@@ -23,6 +23,14 @@ test('no worker runs until there is a job; then as many as there are jobs, up to
   }
 });
 
+test('workers are batch work, which does not push the host aside when it wakes up', async t => {
+  const host = await startHost(t, { plugins: ['misbehave'] });
+  await host.runJob({ task: 'echo' });
+  const policyOf = pid => execFileSync('ps', ['-o', 'class=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  assert.deepEqual(workersOf(host).map(policyOf), ['B']);
+  assert.equal(policyOf(host.process.pid), 'TS');
+});
+
 test('idle workers go', async t => {
   const host = await startHost(t, { plugins: ['misbehave'], conf: { 'w.conf': '[plugin misbehave]\nidle = 300ms\n' } });
   await host.runJob({ task: 'echo' });

@@ -38,13 +38,20 @@ export function temporaryFolder(t) {
   return folder;
 }
 
+const hosts = new Set(); // that this process has started, and not stopped yet
+
+/** The last that each host said which still runs: a test that waits in vain is to tell why at its first failure. */
+function lastWords() {
+  return [...hosts].map(host => `\nthe host at ${host.url} said:\n${host.log.slice(-3000)}`).join('');
+}
+
 /** Polls until what() gives something truthy, and returns it. */
 export async function until(what, description = 'it', limitMs = patience) {
   const end = Date.now() + limitMs;
   for (;;) {
     const value = await what();
     if (value) return value;
-    if (Date.now() > end) throw new Error(`${description}: not within ${limitMs} ms`);
+    if (Date.now() > end) throw new Error(`${description}: not within ${limitMs} ms${lastWords()}`);
     await new Promise(done => setTimeout(done, 20));
   }
 }
@@ -107,8 +114,9 @@ export class Host {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     const child = this.process;
+    hosts.add(this);
     child.stderr.on('data', chunk => { this.log += chunk; });
-    this.exited = new Promise(done => child.on('close', (code, signal) => { child.ended = true; done({ code, signal }); }));
+    this.exited = new Promise(done => child.on('close', (code, signal) => { child.ended = true; hosts.delete(this); done({ code, signal }); }));
     const mark = this.log.length;
     await until(() => child.ended || /ready at (http:\S+)/.test(this.log.slice(mark)), 'the start of the host');
     if (child.ended) throw new Error(`the host did not start:\n${this.log}`);
