@@ -142,8 +142,8 @@ static int set_certificates(natsOptions *options, const struct config_nats *conf
                   "certificate_file and key_file", error);
 }
 
-/* cnats has threads that clean up, one of which it wakes for nearly each message. As SCHED_BATCH, which threads inherit
- * from who starts them, they run when there is room, and don't push the loop aside each time. */
+/* cnats has threads that clean up, one of which it wakes for nearly each message. As SCHED_BATCH, which threads
+ * inherit from who starts them, they run when there is room, and don't push the loop aside each time. */
 static natsStatus open_library(void)
 {
     const struct sched_param none = {0};

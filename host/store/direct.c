@@ -6,11 +6,19 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LAZY_MS 20
-#define MANY_URGENT 32 /* they go before the callbacks, so that server and host work at the same time */
-#define FEW_URGENT 4   /* they go without the lazy ones, which would only make them slower */
+#define MANY_URGENT 32    /* they go before the callbacks, so that server and host work at the same time */
+#define ENOUGH_URGENT 200 /* they go behind a batch that is under way, so that the server needn't wait for the host  \
+                           */
+#define FEW_URGENT 4      /* they go without the lazy ones, which would only make them slower */
+
+struct sent {
+    struct op_list batch;
+    int64_t ns;
+};
 
 struct direct {
     uv_loop_t *loop;
@@ -19,9 +27,12 @@ struct direct {
     const struct direct_events *events;
     void *client;
     struct op_list gathered;
-    size_t urgent;       /* of them, those that aren't lazy */
-    struct op_list sent; /* the batch whose answer is to come */
-    int64_t sent_ns;
+    size_t urgent;                        /* of them, those that aren't lazy */
+    struct sent sent[STORE_ENGINE_DEPTH]; /* the batches whose answers are to come */
+    int sent_count;
+    struct op_list again; /* for the thread, once nothing is under way any more */
+    struct op_list held;  /* what came back after them, whose callbacks wait until theirs have run */
+    bool refused;         /* the engine takes no more before nothing is under way */
     bool lazy_late;       /* lazy ones have waited for LAZY_MS */
     bool lent;            /* the engine is the thread's */
     uv_prepare_t at_turn; /* the loop is about to wait: what has gathered goes */
@@ -57,7 +68,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     struct direct *direct = poll->data;
     (void)status;
     (void)events;
-    if (direct->sent.first)
+    if (direct->sent_count > 0)
         go_on(direct, false);
     else
         stop_watching(direct); /* the server says something unasked: most likely that it goes */
@@ -92,18 +103,19 @@ static void fall_back(struct direct *direct, struct op_list *list)
 static void arrange(struct direct *direct);
 static void launch(struct direct *direct, bool lazy_too);
 
-static void finish(struct direct *direct, int failed, const struct error *error)
+static void finish(struct direct *direct, struct sent *sent, int failed, const struct error *error)
 {
-    struct op_list batch = direct->sent;
-    direct->sent = (struct op_list){0};
     if (failed)
-        op_list_fail(batch.first, error);
-    double seconds = (double)(clock_monotonic_ns() - direct->sent_ns) / 1e9;
-    direct->events->done(direct->client, &batch, seconds, failed, error);
+        op_list_fail(sent->batch.first, error);
+    double seconds = (double)(clock_monotonic_ns() - sent->ns) / 1e9;
+    direct->events->done(direct->client, &sent->batch, seconds, failed, error);
+    if (direct->again.first) {
+        op_list_join(&direct->held, &sent->batch);
+        return;
+    }
     if (direct->urgent >= MANY_URGENT)
         launch(direct, false);
-    op_list_call_back(&batch);
-    arrange(direct);
+    op_list_call_back(&sent->batch);
 }
 
 static void on_too_late(uv_timer_t *timer)
@@ -111,27 +123,39 @@ static void on_too_late(uv_timer_t *timer)
     go_on(timer->data, true);
 }
 
+static struct sent take_sent(struct direct *direct)
+{
+    struct sent first = direct->sent[0];
+    direct->sent_count--;
+    memmove(direct->sent, direct->sent + 1, (size_t)direct->sent_count * sizeof first);
+    return first;
+}
+
 static void go_on(struct direct *direct, bool too_late)
 {
-    struct error error = {0};
-    bool wants_write = false;
-    enum store_engine_progress progress =
-        direct->engine->type->go_on(direct->engine, direct->sent.first, too_late, &wants_write, &error);
-    if (progress == STORE_ENGINE_WAITS) {
-        uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
-        watch(direct, -1, wants_write);
-        return;
+    while (direct->sent_count > 0) {
+        struct error error = {0};
+        bool wants_write = false;
+        enum store_engine_progress progress =
+            direct->engine->type->go_on(direct->engine, direct->sent[0].batch.first, too_late, &wants_write, &error);
+        if (progress == STORE_ENGINE_WAITS) {
+            uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
+            watch(direct, -1, wants_write);
+            return;
+        }
+        struct sent sent = take_sent(direct);
+        if (progress == STORE_ENGINE_LOST)
+            stop_watching(direct);
+        if (progress == STORE_ENGINE_AGAIN)
+            op_list_join(&direct->again, &sent.batch);
+        else
+            finish(direct, &sent, progress == STORE_ENGINE_LOST ? -1 : 0, &error);
     }
     uv_timer_stop(&direct->answer_timer);
-    if (progress == STORE_ENGINE_LOST)
-        stop_watching(direct);
-    if (progress != STORE_ENGINE_AGAIN) {
-        finish(direct, progress == STORE_ENGINE_LOST ? -1 : 0, &error);
-        return;
-    }
-    struct op_list batch = direct->sent;
-    direct->sent = (struct op_list){0};
-    fall_back(direct, &batch);
+    direct->refused = false;
+    if (direct->again.first)
+        fall_back(direct, &direct->again);
+    arrange(direct);
 }
 
 /* What goes next. lazy_too: what could wait has waited long enough. */
@@ -145,23 +169,43 @@ static struct op_list take(struct direct *direct, bool lazy_too)
     return batch;
 }
 
+static void put_back(struct direct *direct, struct op_list *batch)
+{
+    for (const struct store_op *op = batch->first; op; op = op->next)
+        direct->urgent += op->lazy ? 0 : 1;
+    op_list_join(batch, &direct->gathered);
+    direct->gathered = *batch;
+    direct->refused = true;
+}
+
+static bool may_launch(const struct direct *direct)
+{
+    if (!direct->gathered.first || direct->lent || direct->again.first || direct->refused)
+        return false;
+    return direct->sent_count == 0 || (direct->sent_count < STORE_ENGINE_DEPTH && direct->urgent >= ENOUGH_URGENT);
+}
+
 static void launch(struct direct *direct, bool lazy_too)
 {
     uv_prepare_stop(&direct->at_turn);
-    if (!direct->gathered.first || direct->sent.first || direct->lent)
+    if (!may_launch(direct))
         return;
     struct op_list batch = take(direct, lazy_too || direct->lazy_late);
+    bool wants_write = false;
+    int socket = -1;
+    bool started = direct->engine->type->start(direct->engine, batch.first, &socket, &wants_write);
+    if (!started && direct->sent_count > 0) {
+        put_back(direct, &batch);
+        return;
+    }
     direct->lazy_late = false;
     if (!direct->gathered.first)
         uv_timer_stop(&direct->lazy_timer);
-    bool wants_write = false;
-    int socket = direct->engine->type->start(direct->engine, batch.first, &wants_write);
-    if (socket < 0) {
+    if (!started) {
         fall_back(direct, &batch);
         return;
     }
-    direct->sent = batch;
-    direct->sent_ns = clock_monotonic_ns();
+    direct->sent[direct->sent_count++] = (struct sent){.batch = batch, .ns = clock_monotonic_ns()};
     uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
     if (watch(direct, socket, wants_write) != 0)
         uv_timer_start(&direct->answer_timer, on_too_late, 0, 0);
@@ -175,14 +219,14 @@ static void on_turn(uv_prepare_t *prepare)
 static void on_lazy(uv_timer_t *timer)
 {
     struct direct *direct = timer->data;
-    direct->lazy_late = direct->sent.first || direct->lent; /* with the next batch, then */
+    direct->lazy_late = direct->sent_count > 0 || direct->lent; /* with the next batch, then */
     launch(direct, true);
 }
 
 /* The next batch goes at the end of this turn, or, where it can wait, a little later. */
 static void arrange(struct direct *direct)
 {
-    if (direct->sent.first || direct->lent || !direct->gathered.first)
+    if (!may_launch(direct))
         return;
     if (direct->urgent > 0 || direct->lazy_late)
         uv_prepare_start(&direct->at_turn, on_turn);
@@ -200,6 +244,7 @@ void direct_enqueue(struct direct *direct, struct store_op *op)
 void direct_resume(struct direct *direct)
 {
     direct->lent = false;
+    op_list_call_back(&direct->held);
     arrange(direct);
 }
 
@@ -229,7 +274,7 @@ static void on_closed(uv_handle_t *handle)
 
 static void wait_for_answer(struct direct *direct)
 {
-    while (direct->sent.first && direct->poll) {
+    while (direct->sent_count > 0 && direct->poll) {
         struct pollfd descriptor = {.events = POLLIN};
         uv_os_fd_t fd = -1;
         uv_fileno((uv_handle_t *)direct->poll, &fd);
@@ -238,7 +283,7 @@ static void wait_for_answer(struct direct *direct)
         int count = poll(&descriptor, 1, (int)direct->timeout_ms);
         go_on(direct, count == 0);
     }
-    if (direct->sent.first) /* it could not be watched */
+    if (direct->sent_count > 0) /* it could not be watched */
         go_on(direct, true);
 }
 
@@ -246,6 +291,7 @@ struct op_list direct_close(struct direct *direct)
 {
     wait_for_answer(direct);
     stop_watching(direct);
+    op_list_call_back(&direct->held);
     struct op_list rest = direct->gathered;
     direct->gathered = (struct op_list){0};
     uv_close((uv_handle_t *)&direct->at_turn, on_closed);

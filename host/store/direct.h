@@ -2,9 +2,9 @@
  * store/direct.h: batches on the loop itself, for an engine that only waits for a server.
  *
  * It saves the way to the store's thread and back, which costs more than the work. Operations of one turn of the loop
- * gather and go as one batch; the next goes when its answer has come. Whatever isn't plain (no connection, an
- * operation that is refused) is handed back for the thread, which may wait; until direct_resume() operations gather.
- * Loop thread only.
+ * gather and go as one batch; the next goes when its answer has come, or, where many have gathered, behind it.
+ * Whatever isn't plain (no connection, an operation that is refused) is handed back for the thread, which may wait;
+ * until direct_resume() operations gather. Loop thread only.
  */
 #ifndef EXPORTD_STORE_DIRECT_H
 #define EXPORTD_STORE_DIRECT_H

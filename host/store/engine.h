@@ -10,6 +10,8 @@ struct store_engine {
     const struct store_engine_type *type;
 };
 
+#define STORE_ENGINE_DEPTH 2
+
 enum store_engine_progress { STORE_ENGINE_WAITS, STORE_ENGINE_DONE, STORE_ENGINE_AGAIN, STORE_ENGINE_LOST };
 
 struct store_engine_type {
@@ -18,11 +20,13 @@ struct store_engine_type {
      * nothing, or conflicts, answers in its own fields. */
     int (*run)(struct store_engine *engine, struct store_op *first, struct error *error);
     /* For an engine that only waits for a server (else NULL): the same without waiting, so that the loop can do it
-     * itself. start() sends the list and returns the socket whose readiness calls for go_on() (with wants_write, room
-     * in it too), or -1: it can't be done so now, and run() must. go_on(): STORE_ENGINE_WAITS, as start();
-     * STORE_ENGINE_DONE: as run()'s 0; STORE_ENGINE_AGAIN: nothing was carried out, and run() must do it;
-     * STORE_ENGINE_LOST: as run()'s -1. too_late: the time for an answer is over. */
-    int (*start)(struct store_engine *engine, struct store_op *first, bool *wants_write);
+     * itself. start() sends the list and names the socket whose readiness calls for go_on() (with wants_write, room
+     * in it too; -1: it has broken, and go_on() tells). False: it can't be done so now, and run() must, once nothing
+     * is under way any more. Up to STORE_ENGINE_DEPTH lists may be under way; the server does one after the other.
+     * go_on(), for the oldest: STORE_ENGINE_WAITS, as start(); STORE_ENGINE_DONE: as run()'s 0, and the next may be
+     * done too: ask; STORE_ENGINE_AGAIN: nothing was carried out, and run() must do it; STORE_ENGINE_LOST: as run()'s
+     * -1. too_late: the time for an answer is over. */
+    bool (*start)(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write);
     enum store_engine_progress (*go_on)(struct store_engine *engine, struct store_op *first, bool too_late,
                                         bool *wants_write, struct error *error);
     /* Nothing to do for a while: give memory back. */

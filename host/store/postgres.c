@@ -127,21 +127,30 @@ static bool fits(const struct store_op *op)
     return op->kind == STORE_SUBMIT && op->submit.outcome != STORE_QUEUE_FULL;
 }
 
-static void note_unknown(struct postgres *store, struct store_op *op)
+static void note_unknown(struct postgres_batch *batch, struct store_op *op)
 {
-    if (store->unknown_count == store->unknown_size) {
-        store->unknown_size = store->unknown_size * 2 + 16;
-        store->unknown = memory_resized(store->unknown, store->unknown_size, sizeof *store->unknown);
+    if (batch->unknown_count == batch->unknown_size) {
+        batch->unknown_size = batch->unknown_size * 2 + 16;
+        batch->unknown = memory_resized(batch->unknown, batch->unknown_size, sizeof *batch->unknown);
     }
-    store->unknown[store->unknown_count++] = op;
+    batch->unknown[batch->unknown_count++] = op;
+}
+
+static int64_t room_in_queue(const struct postgres *store)
+{
+    int64_t room = store->queue_limit - store->waiting;
+    for (int i = 0; i < STORE_ENGINE_DEPTH; i++)
+        room -= store->batches[i].waits;
+    return room;
 }
 
 /* Looks at what the submits find: which are beyond the queue's limit, and whether any job is left for others. */
-static void sort_submits(struct postgres *store, struct store_op *first)
+static bool sort_submits(struct postgres *store, struct store_op *first)
 {
-    int64_t room = store->queue_limit - store->waiting;
-    store->unknown_count = 0;
-    store->left_waiting = false;
+    struct postgres_batch *batch = store->now;
+    int64_t room = room_in_queue(store);
+    bool leaves = false;
+    batch->unknown_count = 0;
     for (struct store_op *op = first; op; op = op->next) {
         if (op->kind != STORE_SUBMIT)
             continue;
@@ -149,12 +158,14 @@ static void sort_submits(struct postgres *store, struct store_op *first)
         bool waits = !is_dead_letter(op) && !(op->submit.claim && op->submit.job->run_at_ms == 0);
         if (waits && room <= 0) {
             op->submit.outcome = STORE_QUEUE_FULL;
-            note_unknown(store, op);
+            note_unknown(batch, op);
         } else if (waits) {
             room--;
-            store->left_waiting = store->left_waiting || op->submit.job->run_at_ms == 0;
+            batch->waits++;
+            leaves = leaves || op->submit.job->run_at_ms == 0;
         }
     }
+    return leaves;
 }
 
 static void send_single(struct postgres *store, struct store_op *op)
@@ -186,9 +197,9 @@ static void send_single(struct postgres *store, struct store_op *op)
     }
 }
 
-static bool hints(const struct postgres *store)
+static bool is_time_for_hint(const struct postgres *store)
 {
-    return store->left_waiting && clock_monotonic_ns() - store->notified_ns >= NOTIFY_PAUSE_NS;
+    return clock_monotonic_ns() - store->notified_ns >= NOTIFY_PAUSE_NS;
 }
 
 static void send_hint(struct postgres *store)
@@ -213,8 +224,7 @@ static bool needs_begin(const struct postgres *store, const struct store_op *fir
 
 static void send_batch(struct postgres *store, struct store_op *first)
 {
-    sort_submits(store, first);
-    bool hint = hints(store), begin = needs_begin(store, first, hint);
+    bool hint = sort_submits(store, first) && is_time_for_hint(store), begin = needs_begin(store, first, hint);
     if (begin)
         postgres_send(store, PG_BEGIN, NULL, NULL, NULL);
     for (struct store_op *op = first; op; op = op->next) {
@@ -238,35 +248,40 @@ static void send_batch(struct postgres *store, struct store_op *first)
 
 static int run_once(struct postgres *store, struct store_op *first, struct error *error)
 {
+    store->now = &store->batches[0];
+    store->now->waits = 0;
     postgres_clean(store);
     if (!store->connection && reconnect(store, error) != 0)
         return -1;
     send_batch(store, first);
-    return postgres_finish(store, error);
+    int failed = postgres_finish(store, error);
+    store->now->waits = 0;
+    return failed;
 }
 
 /* Submits whose id was there already, and those beyond the limit whose id may be: how many. */
 static size_t send_look_ups(struct postgres *store, struct store_op *first)
 {
+    struct postgres_batch *batch = store->now;
     for (struct store_op *op = first; op; op = op->next)
         if (fits(op) && op->submit.outcome == STORE_SAME)
-            note_unknown(store, op);
-    for (size_t i = 0; i < store->unknown_count; i++)
-        postgres_look_up(store, store->unknown[i]);
-    return store->unknown_count;
+            note_unknown(batch, op);
+    for (size_t i = 0; i < batch->unknown_count; i++)
+        postgres_look_up(store, batch->unknown[i]);
+    return batch->unknown_count;
 }
 
-static void fail_look_ups(struct postgres *store, const struct error *error)
+static void fail_look_ups(const struct postgres_batch *batch, const struct error *error)
 {
-    for (size_t i = 0; i < store->unknown_count; i++)
-        store->unknown[i]->error = *error;
+    for (size_t i = 0; i < batch->unknown_count; i++)
+        batch->unknown[i]->error = *error;
 }
 
 static void look_up_unknown(struct postgres *store, struct store_op *first)
 {
     struct error error = {0};
     if (send_look_ups(store, first) > 0 && postgres_finish(store, &error) != 0)
-        fail_look_ups(store, &error);
+        fail_look_ups(store->now, &error);
 }
 
 static int run_with_tries(struct postgres *store, struct store_op *first, struct error *error)
@@ -358,44 +373,110 @@ static int engine_run(struct store_engine *engine, struct store_op *first, struc
     return 0;
 }
 
-static int engine_start(struct store_engine *engine, struct store_op *first, bool *wants_write)
+static struct postgres_batch *free_batch(struct postgres *store)
+{
+    for (int i = 0; i < STORE_ENGINE_DEPTH; i++)
+        if (!store->batches[i].first)
+            return &store->batches[i];
+    return NULL;
+}
+
+static bool engine_start(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write)
 {
     struct postgres *store = (struct postgres *)engine;
-    if (!store->connection || store->unclean)
-        return -1;
-    store->looking_up = false;
+    struct postgres_batch *batch = free_batch(store);
+    if (!store->connection || store->unclean || !batch)
+        return false;
+    batch->first = first;
+    batch->waits = 0;
+    batch->looking_up = batch->over = false;
+    error_clear(&batch->error);
+    store->now = batch;
+    store->order[store->order_count++] = batch;
     send_batch(store, first);
     *wants_write = postgres_flush(store);
-    return PQsocket(store->connection);
+    *socket = PQsocket(store->connection);
+    return true;
+}
+
+static void end_batch(struct postgres_batch *batch, enum store_engine_progress outcome)
+{
+    batch->over = true;
+    batch->outcome = outcome;
 }
 
 /* What failed with the whole batch rolled back, and a connection that stands, run() sorts out. */
-static enum store_engine_progress after_failure(struct postgres *store, const struct error *error)
+static void end_failed(struct postgres *store)
 {
-    if (store->looking_up) {
-        fail_look_ups(store, error); /* the batch itself is on disk */
-        return STORE_ENGINE_DONE;
+    struct postgres_batch *batch = store->now;
+    if (batch->looking_up) {
+        fail_look_ups(batch, &batch->error); /* the batch itself is on disk */
+        end_batch(batch, STORE_ENGINE_DONE);
+    } else {
+        end_batch(batch, store->sqlstate[0] ? STORE_ENGINE_AGAIN : STORE_ENGINE_LOST);
     }
-    return store->sqlstate[0] ? STORE_ENGINE_AGAIN : STORE_ENGINE_LOST;
+}
+
+/* The connection is gone, and with it what was still on its way. */
+static void end_rest(struct postgres *store, const struct error *error)
+{
+    for (int i = 0; i < store->order_count; i++) {
+        store->now = store->order[i];
+        store->now->pipeline.failure = *error;
+        postgres_complete(store, -1, &store->now->error);
+        end_failed(store);
+    }
+    store->order_count = 0;
+}
+
+/* The answers to the first in the order are there, or will never be. What it asks anew goes to the order's end. */
+static void complete_first(struct postgres *store, int failed)
+{
+    struct postgres_batch *batch = store->now;
+    store->order_count--;
+    memmove(store->order, store->order + 1, (size_t)store->order_count * sizeof(struct postgres_batch *));
+    failed = postgres_complete(store, failed, &batch->error);
+    batch->waits = 0;
+    if (failed) {
+        end_failed(store);
+        if (!store->connection)
+            end_rest(store, &batch->error);
+        return;
+    }
+    if (batch->looking_up || send_look_ups(store, batch->first) == 0) {
+        end_batch(batch, STORE_ENGINE_DONE);
+        return;
+    }
+    batch->looking_up = true;
+    store->order[store->order_count++] = batch;
+    postgres_flush(store);
+}
+
+static struct postgres_batch *find_batch(struct postgres *store, const struct store_op *first)
+{
+    struct postgres_batch *batch = store->batches;
+    while (batch->first != first)
+        batch++;
+    return batch;
 }
 
 static enum store_engine_progress engine_go_on(struct store_engine *engine, struct store_op *first, bool too_late,
                                                bool *wants_write, struct error *error)
 {
     struct postgres *store = (struct postgres *)engine;
-    for (;;) {
+    struct postgres_batch *batch = find_batch(store, first);
+    while (!batch->over) {
+        store->now = store->order[0];
         if (too_late)
             postgres_give_up(store);
         int more = too_late ? -1 : postgres_read(store, wants_write);
         if (more > 0)
             return STORE_ENGINE_WAITS;
-        if (postgres_complete(store, more, error) != 0)
-            return after_failure(store, error);
-        if (store->looking_up || send_look_ups(store, first) == 0)
-            return STORE_ENGINE_DONE;
-        store->looking_up = true;
-        postgres_flush(store);
+        complete_first(store, more);
     }
+    *error = batch->error;
+    batch->first = NULL;
+    return (enum store_engine_progress)batch->outcome;
 }
 
 static void engine_rest(struct store_engine *engine)
@@ -409,8 +490,10 @@ static void engine_close(struct store_engine *engine)
     postgres_disconnect(store);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
-    free(store->requests);
-    free(store->unknown);
+    for (int i = 0; i < STORE_ENGINE_DEPTH; i++) {
+        free(store->batches[i].pipeline.requests);
+        free(store->batches[i].unknown);
+    }
     free(store->url);
     free(store);
 }

@@ -6,6 +6,10 @@
  * A job is a row of exportd.jobs, inserted once and updated once, at its end. While it waits or runs it has a row in
  * exportd.queue too, the hot table, which is as small as the queue. A lease is a number of one sequence, so that it
  * grows over all hosts, and lasts until lease_until on the database's clock.
+ *
+ * Two batches may be under way on the one connection, so that the server has the next when it is done with the first.
+ * It carries them out in turn. Where the first fails in the middle, its transaction stays open and refuses the
+ * second.
  */
 #ifndef EXPORTD_STORE_POSTGRES_H
 #define EXPORTD_STORE_POSTGRES_H
@@ -103,15 +107,37 @@ struct postgres_request {
     PGresult *result;
 };
 
+/* What the server is asked in one piece, up to a mark in the stream that tells its answers' end. */
+struct postgres_pipeline {
+    struct postgres_request *requests;
+    size_t request_count, request_size;
+    size_t read_count; /* of them, those whose results have come */
+    struct error failure;
+    char sqlstate[6]; /* of the failure; "": the connection's */
+    bool send_failed;
+};
+
+/* A list of operations under way. */
+struct postgres_batch {
+    struct postgres_pipeline pipeline;
+    struct store_op *first;    /* NULL: this one is free */
+    int64_t waits;             /* jobs that it puts into the queue, as long as they aren't in postgres.waiting */
+    bool looking_up;           /* it is on disk, and its unknown submits are asked for */
+    bool over;                 /* all that it asked is answered: outcome tells */
+    int outcome;               /* a store_engine_progress */
+    struct error error;        /* its failure */
+    struct store_op **unknown; /* submits whose job was there already, or may be */
+    size_t unknown_count, unknown_size;
+};
+
 struct postgres {
     struct store_engine engine;
     PGconn *connection; /* NULL: lost */
     bool prepared[PG_STATEMENT_COUNT];
-    struct postgres_request *requests; /* of the pipeline under way */
-    size_t request_count, request_size;
-    size_t read_count; /* of them, those whose results have come */
-    struct error failure;
-    bool send_failed;
+    struct postgres_batch batches[STORE_ENGINE_DEPTH]; /* the thread uses the first alone */
+    struct postgres_batch *now;                        /* whose statements are added, or whose answers are read */
+    struct postgres_batch *order[STORE_ENGINE_DEPTH];  /* whose answers are to come, in their order */
+    int order_count;
     bool unclean;     /* a pipeline failed, and nobody has rolled back yet */
     char sqlstate[6]; /* of the last failure; "": the connection's */
 
@@ -127,10 +153,6 @@ struct postgres {
     int64_t waiting;       /* jobs that wait, as last counted, and what this host did since */
     int64_t count_from_ns; /* not counted again before */
     int64_t notified_ns;
-    bool left_waiting;         /* this batch put jobs into the queue that others may take */
-    bool looking_up;           /* the batch is on disk, and its unknown submits are asked for */
-    struct store_op **unknown; /* submits whose job was there already, or may be */
-    size_t unknown_count, unknown_size;
 };
 
 /* postgres_link.c */
@@ -142,22 +164,23 @@ PGconn *postgres_connect(const char *url, int64_t timeout_ms, struct error *erro
  * use. value: $1, or NULL. */
 PGresult *postgres_ask(PGconn *connection, const char *sql, const char *value, int64_t timeout_ms);
 
-/* Adds a statement to the pipeline; takes the parameters. */
+/* Adds a statement to the pipeline of store->now; takes the parameters. */
 void postgres_send(struct postgres *store, enum postgres_statement which, struct postgres_parameters *parameters,
                    postgres_reader reader, void *client);
 
 /* Frees block once the statement that was added last is over. */
 void postgres_keep(struct postgres *store, void *block);
 
-/* Sends what was added and reads all results, then calls the readers, in order. -1: one of them failed, and none was
- * called; store->sqlstate says how. */
+/* All for store->now. Sends what was added and reads all results, then calls the readers, in order. -1: one of them
+ * failed, and none was called; store->sqlstate says how. */
 int postgres_finish(struct postgres *store, struct error *error);
 
 /* After a failure, before anything else is sent. Waits for the server. */
 void postgres_clean(struct postgres *store);
 
-/* The same in steps that don't wait: send; read what has come (1: wait for the socket and call again, 0: all is
- * there, -1: it failed); then complete with what the reading said. postgres_give_up(): no answer came in time. */
+/* The same in steps that don't wait, of which several pipelines may be under way: send; read what has come for the
+ * oldest (1: wait for the socket and call again, 0: all is there, -1: it failed); then complete it with what the
+ * reading said. postgres_give_up(): no answer came in time. */
 bool postgres_flush(struct postgres *store); /* true: the socket has no room for all of it yet */
 int postgres_read(struct postgres *store, bool *wants_write);
 void postgres_give_up(struct postgres *store);

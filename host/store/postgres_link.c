@@ -161,13 +161,13 @@ static void name_of(enum postgres_statement which, char name[16])
     snprintf(name, 16, "s%d", (int)which);
 }
 
-static struct postgres_request *add_request(struct postgres *store, enum postgres_statement which)
+static struct postgres_request *add_request(struct postgres_pipeline *pipeline, enum postgres_statement which)
 {
-    if (store->request_count == store->request_size) {
-        store->request_size = store->request_size * 2 + 32;
-        store->requests = memory_resized(store->requests, store->request_size, sizeof *store->requests);
+    if (pipeline->request_count == pipeline->request_size) {
+        pipeline->request_size = pipeline->request_size * 2 + 32;
+        pipeline->requests = memory_resized(pipeline->requests, pipeline->request_size, sizeof *pipeline->requests);
     }
-    struct postgres_request *request = &store->requests[store->request_count++];
+    struct postgres_request *request = &pipeline->requests[pipeline->request_count++];
     *request = (struct postgres_request){.which = which};
     return request;
 }
@@ -175,38 +175,41 @@ static struct postgres_request *add_request(struct postgres *store, enum postgre
 void postgres_send(struct postgres *store, enum postgres_statement which, struct postgres_parameters *parameters,
                    postgres_reader reader, void *client)
 {
+    struct postgres_pipeline *pipeline = &store->now->pipeline;
     char name[16];
     name_of(which, name);
     if (!store->prepared[which]) {
-        add_request(store, which);
+        add_request(pipeline, which);
         if (!PQsendPrepare(store->connection, name, postgres_sql[which], 0, NULL))
-            store->send_failed = true;
+            pipeline->send_failed = true;
         store->prepared[which] = true;
     }
-    struct postgres_request *request = add_request(store, which);
+    struct postgres_request *request = add_request(pipeline, which);
     request->reader = reader;
     request->client = client;
     int count = parameters ? parameters->count : 0;
     if (!PQsendQueryPrepared(store->connection, name, count,
                              parameters ? (const char *const *)parameters->values : NULL,
                              parameters ? parameters->lengths : NULL, parameters ? parameters->formats : NULL, 0))
-        store->send_failed = true;
+        pipeline->send_failed = true;
     for (int i = 0; i < count; i++)
         free(parameters->values[i]);
 }
 
 void postgres_keep(struct postgres *store, void *block)
 {
-    store->requests[store->request_count - 1].kept = block;
+    struct postgres_pipeline *pipeline = &store->now->pipeline;
+    pipeline->requests[pipeline->request_count - 1].kept = block;
 }
 
-static int no_answer(struct postgres *store, struct error *error)
+static int no_answer(struct postgres *store, struct postgres_pipeline *pipeline)
 {
-    store->sqlstate[0] = '\0';
-    return postgres_fail(store->connection, NULL, "carry on", error);
+    pipeline->sqlstate[0] = '\0';
+    return postgres_fail(store->connection, NULL, "carry on", &pipeline->failure);
 }
 
-static int note_failure(struct postgres *store, const struct postgres_request *request, struct error *error)
+static void note_failure(struct postgres *store, struct postgres_pipeline *pipeline,
+                         const struct postgres_request *request)
 {
     static const char *const doing[PG_STATEMENT_COUNT] = {[PG_SUBMIT] = "take jobs",
                                                           [PG_SUBMIT_ONE] = "take jobs",
@@ -218,44 +221,45 @@ static int note_failure(struct postgres *store, const struct postgres_request *r
                                                           [PG_CLAIM] = "hand out jobs",
                                                           [PG_COMMIT] = "commit"};
     const char *state = PQresultErrorField(request->result, PG_DIAG_SQLSTATE);
-    snprintf(store->sqlstate, sizeof store->sqlstate, "%s", state ? state : "");
-    return postgres_fail(store->connection, request->result, doing[request->which] ? doing[request->which] : "work",
-                         error);
+    snprintf(pipeline->sqlstate, sizeof pipeline->sqlstate, "%s", state ? state : "");
+    postgres_fail(store->connection, request->result, doing[request->which] ? doing[request->which] : "work",
+                  &pipeline->failure);
 }
 
 /* Takes one result. Returns 1 to go on, or as postgres_read(). */
-static int take_result(struct postgres *store, PGresult *result)
+static int take_result(struct postgres *store, struct postgres_pipeline *pipeline, PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_PIPELINE_SYNC) {
         PQclear(result);
-        return error_is_set(&store->failure) ? -1 : 0;
+        return error_is_set(&pipeline->failure) ? -1 : 0;
     }
-    if (store->read_count >= store->request_count) {
+    if (pipeline->read_count >= pipeline->request_count) {
         PQclear(result);
-        return no_answer(store, &store->failure);
+        return no_answer(store, pipeline);
     }
-    struct postgres_request *request = &store->requests[store->read_count++];
+    struct postgres_request *request = &pipeline->requests[pipeline->read_count++];
     request->result = result;
-    if (status == PGRES_FATAL_ERROR && !error_is_set(&store->failure))
-        note_failure(store, request, &store->failure);
-    return PQstatus(store->connection) == CONNECTION_OK ? 1 : no_answer(store, &store->failure);
+    if (status == PGRES_FATAL_ERROR && !error_is_set(&pipeline->failure))
+        note_failure(store, pipeline, request);
+    return PQstatus(store->connection) == CONNECTION_OK ? 1 : no_answer(store, pipeline);
 }
 
 /* One result of each request, then the mark of the pipeline's end. */
 int postgres_read(struct postgres *store, bool *wants_write)
 {
+    struct postgres_pipeline *pipeline = &store->now->pipeline;
     PGconn *connection = store->connection;
     *wants_write = false;
-    if (store->send_failed)
-        return no_answer(store, &store->failure);
+    if (pipeline->send_failed)
+        return no_answer(store, pipeline);
     int flushing = PQflush(connection);
     if (flushing < 0 || !PQconsumeInput(connection))
-        return no_answer(store, &store->failure);
+        return no_answer(store, pipeline);
     *wants_write = flushing > 0;
     while (!PQisBusy(connection)) {
         PGresult *result = PQgetResult(connection);
-        int more = result ? take_result(store, result) : 1; /* NULL: the end of one statement */
+        int more = result ? take_result(store, pipeline, result) : 1; /* NULL: the end of one statement */
         if (more <= 0)
             return more;
     }
@@ -264,11 +268,12 @@ int postgres_read(struct postgres *store, bool *wants_write)
 
 bool postgres_flush(struct postgres *store)
 {
-    store->sqlstate[0] = '\0';
-    store->read_count = 0;
-    error_clear(&store->failure);
-    int left = store->send_failed || !PQpipelineSync(store->connection) ? -1 : PQflush(store->connection);
-    store->send_failed = left < 0;
+    struct postgres_pipeline *pipeline = &store->now->pipeline;
+    pipeline->sqlstate[0] = '\0';
+    pipeline->read_count = 0;
+    error_clear(&pipeline->failure);
+    int left = pipeline->send_failed || !PQpipelineSync(store->connection) ? -1 : PQflush(store->connection);
+    pipeline->send_failed = left < 0;
     return left != 0; /* after a failure too: then the next read tells */
 }
 
@@ -283,31 +288,34 @@ static int wait_for_answer(struct postgres *store, bool wants_write)
 
 void postgres_give_up(struct postgres *store)
 {
-    store->sqlstate[0] = '\0';
-    error_set(&store->failure, "store_unreachable", true,
+    struct postgres_pipeline *pipeline = &store->now->pipeline;
+    pipeline->sqlstate[0] = '\0';
+    error_set(&pipeline->failure, "store_unreachable", true,
               "the database gave no answer for %g s ([store] timeout); the connection is made anew",
               (double)store->timeout_ms / 1000);
 }
 
-static bool is_committed(const struct postgres *store)
+static bool is_committed(const struct postgres_pipeline *pipeline)
 {
-    for (size_t i = 0; i < store->request_count; i++)
-        if (store->requests[i].which == PG_COMMIT && PQresultStatus(store->requests[i].result) == PGRES_COMMAND_OK &&
-            strcmp(PQcmdStatus(store->requests[i].result), "ROLLBACK") == 0)
+    for (size_t i = 0; i < pipeline->request_count; i++)
+        if (pipeline->requests[i].which == PG_COMMIT &&
+            PQresultStatus(pipeline->requests[i].result) == PGRES_COMMAND_OK &&
+            strcmp(PQcmdStatus(pipeline->requests[i].result), "ROLLBACK") == 0)
             return false;
     return true;
 }
 
 /* A connection that broke, or a pipeline that was not read to its end, is of no more use; else postgres_clean() makes
  * it good again, which waits for the server. */
-static void drop_or_mark(struct postgres *store)
+static void drop_or_mark(struct postgres *store, const char *sqlstate)
 {
+    bool lost = !sqlstate[0] || strncmp(sqlstate, "57P", 3) == 0 || strcmp(sqlstate, "25006") == 0 ||
+                PQstatus(store->connection) != CONNECTION_OK;
+    if (lost || !store->unclean) /* of two that fail together, the first has the cause */
+        snprintf(store->sqlstate, sizeof store->sqlstate, "%s", lost ? "" : sqlstate);
     store->unclean = true;
-    if (store->sqlstate[0] && strncmp(store->sqlstate, "57P", 3) != 0 && strcmp(store->sqlstate, "25006") != 0 &&
-        PQstatus(store->connection) == CONNECTION_OK)
-        return;
-    store->sqlstate[0] = '\0';
-    postgres_disconnect(store);
+    if (lost)
+        postgres_disconnect(store);
 }
 
 /* It belongs to the callers, who may have changed it or taken it away. */
@@ -340,21 +348,22 @@ void postgres_clean(struct postgres *store)
 
 int postgres_complete(struct postgres *store, int failed, struct error *error)
 {
-    if (!failed && !is_committed(store))
-        failed = error_set(&store->failure, "store_failed", true, "the database rolled a transaction back");
-    for (size_t i = 0; i < store->request_count; i++) {
-        const struct postgres_request *request = &store->requests[i];
+    struct postgres_pipeline *pipeline = &store->now->pipeline;
+    if (!failed && !is_committed(pipeline))
+        failed = error_set(&pipeline->failure, "store_failed", true, "the database rolled a transaction back");
+    for (size_t i = 0; i < pipeline->request_count; i++) {
+        struct postgres_request *request = &pipeline->requests[i];
         if (!failed && request->reader)
             request->reader(store, request->result, request->client);
         PQclear(request->result);
         free(request->kept);
     }
-    store->request_count = 0;
-    store->send_failed = false;
+    pipeline->request_count = 0;
+    pipeline->send_failed = false;
     if (!failed)
         return 0;
-    *error = store->failure;
-    drop_or_mark(store);
+    *error = pipeline->failure;
+    drop_or_mark(store, pipeline->sqlstate);
     return -1;
 }
 

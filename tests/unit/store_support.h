@@ -99,6 +99,8 @@ static inline struct store_op *run(struct fixture *fixture, struct store_op *op)
     store_enqueue(fixture->store, op);
     while (!fixture->done)
         uv_run(&fixture->loop, UV_RUN_ONCE);
+    if (error_is_set(&op->error))
+        print_error("%s\n", op->error.message);
     assert_false(error_is_set(&op->error));
     return op;
 }
