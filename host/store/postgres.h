@@ -1,7 +1,8 @@
 /*
  * store/postgres.h: what the files of the PostgreSQL engine share. postgres.c: batches; postgres_link.c: the
- * connection and its pipeline; postgres_sql.c: the statements; postgres_array.c: parameters; postgres_jobs.c,
- * postgres_deliveries.c, postgres_tick.c: the operations; postgres_schema.c: migrations; postgres_listen.c: hints.
+ * connection and its pipeline; postgres_sql.c: the statements; postgres_array.c: parameters; postgres_plain.c,
+ * postgres_jobs.c, postgres_deliveries.c, postgres_tick.c: the operations; postgres_schema.c: migrations;
+ * postgres_listen.c: hints.
  *
  * A job is a row of exportd.jobs, inserted once and updated once, at its end. While it waits or runs it has a row in
  * exportd.queue too, the hot table, which is as small as the queue. A lease is a number of one sequence, so that it
@@ -25,7 +26,7 @@ enum postgres_statement {
     PG_COMMIT,
     PG_SUBMIT,
     PG_SUBMIT_ONE,
-    PG_SUBMIT_DEAD,
+    PG_SUBMIT_ANY,
     PG_SUBMIT_EXPORTS,
     PG_DEAD_DELIVERIES,
     PG_GET,
@@ -33,6 +34,7 @@ enum postgres_statement {
     PG_CLAIM,
     PG_FINISH,
     PG_FINISH_ONE,
+    PG_FINISH_ANY,
     PG_FINISH_EXPORTS,
     PG_AGAIN,
     PG_CANCEL,
@@ -216,6 +218,21 @@ void postgres_get(struct postgres *store, struct store_op *op);
 void postgres_list(struct postgres *store, struct store_op *op);
 void postgres_look_up(struct postgres *store, struct store_op *op); /* a submit whose id may be there */
 struct job *postgres_read_job(const PGresult *result, int row, bool with_data);
+
+/* A list of operations that outlives the sending, for the reader. free() it. */
+struct postgres_bulk {
+    size_t count;
+    struct store_op *ops[];
+};
+struct postgres_bulk *postgres_bulk(struct store_op **ops, size_t count);
+bool postgres_wants_claim(const struct store_op *op);
+/* A submit was carried out: fills its job. lease: 0 where it waits. */
+void postgres_note_created(struct postgres *store, struct store_op *op, int64_t sequence, int64_t lease);
+
+/* postgres_plain.c: what most batches are made of. False: one of the list isn't so plain, and nothing was added. */
+bool postgres_submit_plain(struct postgres *store, struct store_op **ops, size_t count);
+bool postgres_finish_plain(struct postgres *store, struct store_op **ops, size_t count);
+enum job_state postgres_end_state(const struct store_op *op);
 
 /* postgres_deliveries.c */
 void postgres_delivery_take(struct postgres *store, struct store_op *op);

@@ -76,45 +76,43 @@ struct job *postgres_read_job(const PGresult *result, int row, bool with_data)
     return job;
 }
 
-static bool wants_claim(const struct store_op *op)
+struct postgres_bulk *postgres_bulk(struct store_op **ops, size_t count)
 {
-    return op->submit.claim && op->submit.job->run_at_ms == 0 && op->submit.job->state != JOB_FAILED;
-}
-
-/* A list that outlives the sending, for the reader. */
-struct bulk {
-    size_t count;
-    struct store_op *ops[];
-};
-
-static struct bulk *keep(struct store_op **ops, size_t count)
-{
-    struct bulk *bulk = memory_zeroed(1, sizeof *bulk + count * sizeof(struct store_op *));
+    struct postgres_bulk *bulk = memory_zeroed(1, sizeof *bulk + count * sizeof(struct store_op *));
     bulk->count = count;
     memcpy(bulk->ops, ops, count * sizeof(struct store_op *));
     return bulk;
 }
 
+bool postgres_wants_claim(const struct store_op *op)
+{
+    return op->submit.claim && op->submit.job->run_at_ms == 0 && op->submit.job->state != JOB_FAILED;
+}
+
+void postgres_note_created(struct postgres *store, struct store_op *op, int64_t sequence, int64_t lease)
+{
+    struct job *job = op->submit.job;
+    bool claimed = postgres_wants_claim(op);
+    op->submit.outcome = STORE_CREATED;
+    op->submit.claim = claimed;
+    job->sequence = sequence;
+    if (job->state == JOB_FAILED)
+        return;
+    job->state = claimed ? JOB_RUNNING : JOB_PENDING;
+    job->lease = lease;
+    job->attempts = claimed ? 1 : 0;
+    job->started_at_ms = claimed ? job->created_at_ms : 0;
+    store->waiting += claimed ? 0 : 1;
+}
+
 static void read_submitted(struct postgres *store, const PGresult *result, void *client)
 {
-    struct bulk *bulk = client;
+    struct postgres_bulk *bulk = client;
     for (size_t i = 0; i < bulk->count; i++)
         bulk->ops[i]->submit.outcome = STORE_SAME; /* or a conflict: it is looked up */
-    for (int row = 0; row < PQntuples(result); row++) {
-        struct store_op *op = bulk->ops[postgres_number(result, row, 0) - 1];
-        struct job *job = op->submit.job;
-        bool claimed = wants_claim(op);
-        op->submit.outcome = STORE_CREATED;
-        op->submit.claim = claimed;
-        job->sequence = postgres_number(result, row, 1);
-        if (job->state == JOB_FAILED)
-            continue;
-        job->state = claimed ? JOB_RUNNING : JOB_PENDING;
-        job->lease = postgres_number(result, row, 2);
-        job->attempts = claimed ? 1 : 0;
-        job->started_at_ms = claimed ? job->created_at_ms : 0;
-        store->waiting += claimed ? 0 : 1;
-    }
+    for (int row = 0; row < PQntuples(result); row++)
+        postgres_note_created(store, bulk->ops[postgres_number(result, row, 0) - 1], postgres_number(result, row, 1),
+                              postgres_number(result, row, 2));
 }
 
 static void read_sent(struct store_delivery *first, const PGresult *result, int row, int column)
@@ -174,30 +172,6 @@ static void add_requests(struct postgres_parameters *parameters, struct store_op
     postgres_add_array(parameters, &options, POSTGRES_TEXT);
 }
 
-static void submit_one(struct postgres *store, struct store_op *op)
-{
-    const struct job *job = op->submit.job;
-    struct postgres_parameters parameters = {0};
-    postgres_add_text(&parameters, job->id);
-    postgres_add_text(&parameters, job->task);
-    postgres_add_text(&parameters, job->route);
-    postgres_add_number(&parameters, job->priority);
-    postgres_add_number(&parameters, job->run_at_ms);
-    postgres_add_number(&parameters, job->max_attempts);
-    postgres_add_number(&parameters, job->created_at_ms);
-    postgres_add_bytes(&parameters, job->body_hash, JOB_HASH_BYTES);
-    postgres_add_text(&parameters, job->callback_url);
-    postgres_add_number(&parameters, job->door);
-    postgres_add_text(&parameters, job->origin);
-    postgres_add_bytes(&parameters, job->data, job->data_length);
-    postgres_add_number(&parameters, wants_claim(op) ? store->lease_ms : 0);
-    postgres_add_text(&parameters, store->host);
-    postgres_add_text(&parameters, job->trace);
-    struct bulk *bulk = keep(&op, 1);
-    postgres_send(store, PG_SUBMIT_ONE, &parameters, read_submitted, bulk);
-    postgres_keep(store, bulk);
-}
-
 bool postgres_keeps_exports(const struct postgres *store, enum job_door door)
 {
     return store->has_exports && door == JOB_DOOR_EXPORT;
@@ -205,11 +179,8 @@ bool postgres_keeps_exports(const struct postgres *store, enum job_door door)
 
 void postgres_submit(struct postgres *store, struct store_op **ops, size_t count)
 {
-    const struct job *first = ops[0]->submit.job;
-    if (count == 1 && first->state != JOB_FAILED && !postgres_keeps_exports(store, first->door)) {
-        submit_one(store, ops[0]);
+    if (postgres_submit_plain(store, ops, count))
         return;
-    }
     enum {
         ID,
         TASK,
@@ -239,10 +210,9 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
         [DOOR] = POSTGRES_BIGINT,       [ORIGIN] = POSTGRES_TEXT,        [DATA] = POSTGRES_TEXT,
         [CLAIM] = POSTGRES_BIGINT,      [STATE] = POSTGRES_BIGINT,       [FINISHED_AT] = POSTGRES_BIGINT,
         [ERROR_CODE] = POSTGRES_TEXT,   [ERROR_MESSAGE] = POSTGRES_TEXT, [TRACE] = POSTGRES_TEXT};
-    bool exports = false, dead = false;
+    bool exports = false;
     for (size_t i = 0; i < count; i++) {
         const struct job *job = ops[i]->submit.job;
-        dead = dead || job->state == JOB_FAILED;
         postgres_array_text(&arrays[ID], job->id);
         postgres_array_text(&arrays[TASK], job->task);
         postgres_array_text(&arrays[ROUTE], job->route);
@@ -255,7 +225,7 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
         postgres_array_number(&arrays[DOOR], job->door);
         postgres_array_text(&arrays[ORIGIN], job->origin);
         postgres_array_bytes(&arrays[DATA], job->data, job->data_length);
-        postgres_array_number(&arrays[CLAIM], wants_claim(ops[i]) ? 1 : 0);
+        postgres_array_number(&arrays[CLAIM], postgres_wants_claim(ops[i]) ? 1 : 0);
         postgres_array_number(&arrays[STATE], job->state == JOB_FAILED ? JOB_FAILED : 0);
         postgres_array_number(&arrays[FINISHED_AT], job->state == JOB_FAILED ? job->finished_at_ms : 0);
         postgres_array_text(&arrays[ERROR_CODE], job->error_code);
@@ -270,9 +240,8 @@ void postgres_submit(struct postgres *store, struct store_op **ops, size_t count
     postgres_add_text(&parameters, store->host);
     if (exports)
         add_requests(&parameters, ops, count);
-    struct bulk *bulk = keep(ops, count);
-    enum postgres_statement which = exports ? PG_SUBMIT_EXPORTS : dead ? PG_SUBMIT_DEAD : PG_SUBMIT;
-    postgres_send(store, which, &parameters, read_submitted, bulk);
+    struct postgres_bulk *bulk = postgres_bulk(ops, count);
+    postgres_send(store, exports ? PG_SUBMIT_EXPORTS : PG_SUBMIT_ANY, &parameters, read_submitted, bulk);
     postgres_keep(store, bulk);
     for (size_t i = 0; i < count; i++)
         if (ops[i]->submit.delivery)
@@ -343,7 +312,7 @@ void postgres_claim(struct postgres *store, struct store_op *op)
 
 static void read_finished(struct postgres *store, const PGresult *result, void *client)
 {
-    struct bulk *bulk = client;
+    struct postgres_bulk *bulk = client;
     (void)store;
     for (size_t i = 0; i < bulk->count; i++)
         bulk->ops[i]->finish.applied = false;
@@ -356,53 +325,10 @@ static void read_finished(struct postgres *store, const PGresult *result, void *
     }
 }
 
-static const enum job_state end_states[] = {
-    [STORE_FINISH_COMPLETED] = JOB_COMPLETED,
-    [STORE_FINISH_FAILED] = JOB_FAILED,
-    [STORE_FINISH_CANCELLED] = JOB_CANCELLED,
-};
-
-static void read_finished_one(struct postgres *store, const PGresult *result, void *client)
-{
-    struct store_op *op = client;
-    (void)store;
-    op->finish.applied = PQntuples(result) > 0;
-    if (op->finish.applied && op->finish.delivery)
-        op->finish.delivery->sequence = postgres_number(result, 0, 0);
-}
-
-static void finish_one(struct postgres *store, struct store_op *op)
-{
-    const struct store_delivery *delivery = op->finish.delivery;
-    struct postgres_parameters parameters = {0};
-    postgres_add_number(&parameters, op->finish.sequence);
-    postgres_add_number(&parameters, op->finish.lease);
-    postgres_add_number(&parameters, end_states[op->finish.finish]);
-    postgres_add_number(&parameters, op->finish.attempts);
-    postgres_add_number(&parameters, op->finish.started_at_ms);
-    postgres_add_number(&parameters, op->finish.finished_at_ms);
-    postgres_add_text(&parameters, op->finish.result);
-    postgres_add_text(&parameters, op->finish.error_code);
-    postgres_add_text(&parameters, op->finish.error_message);
-    postgres_add_text(&parameters, store->host);
-    postgres_add_text(&parameters, delivery ? delivery->id : NULL);
-    postgres_add_text(&parameters, delivery ? delivery->job_id : NULL);
-    postgres_add_number(&parameters, delivery ? delivery->channel : 0);
-    postgres_add_text(&parameters, delivery ? delivery->target : NULL);
-    postgres_add_text(&parameters, delivery ? delivery->body : NULL);
-    postgres_add_number(&parameters, delivery ? delivery->created_at_ms : 0);
-    postgres_add_number(&parameters, delivery ? delivery->next_at_ms : 0);
-    postgres_add_number(&parameters, delivery ? delivery->give_up_at_ms : 0);
-    postgres_send(store, PG_FINISH_ONE, &parameters, read_finished_one, op);
-}
-
 void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t count)
 {
-    const struct store_delivery *delivery = ops[0]->finish.delivery;
-    if (count == 1 && !(delivery && delivery->next) && !postgres_keeps_exports(store, ops[0]->finish.door)) {
-        finish_one(store, ops[0]);
+    if (postgres_finish_plain(store, ops, count))
         return;
-    }
     struct postgres_array sequence = {0}, lease = {0}, state = {0}, attempts = {0}, started = {0}, finished = {0},
                           result = {0}, code = {0}, message = {0};
     struct postgres_delivery_arrays deliveries = {0};
@@ -412,7 +338,7 @@ void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t 
         const struct store_op *op = ops[i];
         postgres_array_number(&sequence, op->finish.sequence);
         postgres_array_number(&lease, op->finish.lease);
-        postgres_array_number(&state, end_states[op->finish.finish]);
+        postgres_array_number(&state, postgres_end_state(op));
         postgres_array_number(&attempts, op->finish.attempts);
         postgres_array_number(&started, op->finish.started_at_ms);
         postgres_array_number(&finished, op->finish.finished_at_ms);
@@ -433,14 +359,14 @@ void postgres_finish_jobs(struct postgres *store, struct store_op **ops, size_t 
     postgres_add_array(&parameters, &message, POSTGRES_TEXT);
     postgres_put_deliveries(&parameters, &deliveries);
     postgres_add_text(&parameters, store->host);
-    struct bulk *bulk = keep(ops, count);
-    postgres_send(store, exports ? PG_FINISH_EXPORTS : PG_FINISH, &parameters, read_finished, bulk);
+    struct postgres_bulk *bulk = postgres_bulk(ops, count);
+    postgres_send(store, exports ? PG_FINISH_EXPORTS : PG_FINISH_ANY, &parameters, read_finished, bulk);
     postgres_keep(store, bulk);
 }
 
 static void read_again(struct postgres *store, const PGresult *result, void *client)
 {
-    struct bulk *bulk = client;
+    struct postgres_bulk *bulk = client;
     for (size_t i = 0; i < bulk->count; i++)
         bulk->ops[i]->finish.applied = false;
     for (int row = 0; row < PQntuples(result); row++)
@@ -467,7 +393,7 @@ void postgres_again(struct postgres *store, struct store_op **ops, size_t count)
     postgres_add_array(&parameters, &run_at, POSTGRES_BIGINT);
     postgres_add_array(&parameters, &code, POSTGRES_TEXT);
     postgres_add_array(&parameters, &message, POSTGRES_TEXT);
-    struct bulk *bulk = keep(ops, count);
+    struct postgres_bulk *bulk = postgres_bulk(ops, count);
     postgres_send(store, PG_AGAIN, &parameters, read_again, bulk);
     postgres_keep(store, bulk);
 }

@@ -1,6 +1,9 @@
 /*
  * The statements. Operations of one kind go together: each parameter is an array with a place for each operation, and
  * the answer names the places (n, from 1) that were carried out.
+ *
+ * What most batches are made of has statements of its own, without joins; arrays are unnested in a SELECT list there,
+ * in step, where in a FROM list each would be written to a place of its own first.
  */
 #include "store/postgres.h"
 
@@ -33,6 +36,24 @@
 #define LEASE_END(milliseconds) "now() + " milliseconds "::bigint * interval '1 ms'"
 
 #define NOW_MS "(extract(epoch FROM now()) * 1000)::bigint"
+
+/* Jobs that can run at once. Those that are new come back in their order. */
+#define SUBMIT_PLAIN                                                                                                 \
+    "WITH new AS (INSERT INTO exportd.jobs (sequence, lease, state, id, task, route, priority, max_attempts,"        \
+    " created_at, body_hash, callback_url, door, origin, data, trace) SELECT nextval('exportd.jobs_sequence'),"      \
+    " CASE WHEN claim = 1 THEN nextval('exportd.leases') ELSE 0 END, 0, id, task, route, priority, max_attempts,"    \
+    " created_at, body_hash, callback_url, door, origin, data, trace FROM (SELECT unnest($1::text[]) AS id,"         \
+    " unnest($2::text[]) AS task, unnest($3::text[]) AS route, unnest($4::bigint[]) AS priority,"                    \
+    " unnest($5::bigint[]) AS max_attempts, unnest($6::bigint[]) AS created_at, unnest($7::bytea[]) AS body_hash,"   \
+    " unnest($8::text[]) AS callback_url, unnest($9::bigint[]) AS door, unnest($10::text[]) AS origin,"              \
+    " unnest($11::text[]) AS data, unnest($12::bigint[]) AS claim, unnest($13::text[]) AS trace) AS u"               \
+    " ON CONFLICT (id) DO NOTHING RETURNING sequence, lease, id, route, priority, created_at),"                      \
+    " queued AS (INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, lease_until, host, attempts,"  \
+    " started_at, created_at) SELECT sequence, route, priority, 0, lease, CASE WHEN lease > 0 THEN " LEASE_END(      \
+        "$14") " END,"                                                                                               \
+               " CASE WHEN lease > 0 THEN $15::text END, CASE WHEN lease > 0 THEN 1 ELSE 0 END,"                     \
+               " CASE WHEN lease > 0 THEN created_at ELSE 0 END, created_at FROM new)"                               \
+               " SELECT sequence, lease, id FROM new"
 
 /* The jobs are numbered, and leased where wanted, before they are inserted, so that one pass fills both tables. */
 #define SUBMIT                                                                                                       \
@@ -89,6 +110,30 @@
     "$16::bigint[],"                                                                                                 \
     " $17::bigint[], $18::bigint[]) AS d(owner, id, job_id, channel, target, body, created_at, next_at,"             \
     " give_up_at) JOIN gone ON gone.n = d.owner)," SEND
+
+/* With one delivery each at the most, whose id is null where there is none. The places are given: of a series the
+ * planner would expect many rows, and go through the whole queue for a join with them. */
+#define FINISH_PLAIN                                                                                                 \
+    "WITH gone AS (DELETE FROM exportd.queue q USING (SELECT unnest($1::bigint[]) AS sequence,"                      \
+    " unnest($2::bigint[]) AS lease, unnest($3::bigint[]) AS state, unnest($4::bigint[]) AS attempts,"               \
+    " unnest($5::bigint[]) AS started_at, unnest($6::bigint[]) AS finished_at, unnest($7::text[]) AS result,"        \
+    " unnest($8::text[]) AS error_code, unnest($9::text[]) AS error_message, unnest($11::text[]) AS message_id,"     \
+    " unnest($12::text[]) AS job_id, unnest($13::bigint[]) AS channel, unnest($14::text[]) AS target,"               \
+    " unnest($15::text[]) AS body, unnest($16::bigint[]) AS created_at, unnest($17::bigint[]) AS next_at,"           \
+    " unnest($18::bigint[]) AS give_up_at, unnest($19::bigint[]) AS n) AS f"                                         \
+    " WHERE q.sequence = f.sequence AND q.lease = f.lease RETURNING f.*, q.losses,"                                  \
+    " CASE WHEN f.message_id IS NOT NULL THEN nextval('exportd.deliveries_sequence') END AS message),"               \
+    " done AS (UPDATE exportd.jobs j SET state = gone.state, attempts = gone.attempts, losses = gone.losses,"        \
+    " lease = gone.lease, host = $10::text, started_at = gone.started_at, finished_at = gone.finished_at,"           \
+    " result = gone.result, error_code = gone.error_code, error_message = gone.error_message FROM gone"              \
+    " WHERE j.sequence = gone.sequence),"                                                                            \
+    " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM gone),"                        \
+    " recorded AS (INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body,"       \
+    " created_at, give_up_at) SELECT message, message_id, sequence, job_id, channel, target, body, created_at,"      \
+    " give_up_at FROM gone WHERE message IS NOT NULL),"                                                              \
+    " posted AS (INSERT INTO exportd.outbox (sequence, id, channel, next_at) SELECT message, message_id, channel,"   \
+    " next_at FROM gone WHERE message IS NOT NULL)"                                                                  \
+    " SELECT n, message FROM gone"
 
 /* n < 0: a delivery of the job at -n. */
 #define FINISHED " SELECT n, NULL::bigint, NULL::text FROM done UNION ALL SELECT -owner, sequence, id FROM sent"
@@ -147,9 +192,9 @@
 const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_BEGIN] = "BEGIN",
     [PG_COMMIT] = "COMMIT",
-    [PG_SUBMIT] = SUBMIT SUBMITTED,
+    [PG_SUBMIT] = SUBMIT_PLAIN,
     [PG_SUBMIT_ONE] = SUBMIT_ONE,
-    [PG_SUBMIT_DEAD] = SUBMIT KEEP_ENDED SUBMITTED,
+    [PG_SUBMIT_ANY] = SUBMIT KEEP_ENDED SUBMITTED,
     [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_ENDED KEEP_REQUESTED SUBMITTED,
     /* Where the dead letter has just been inserted; not where another job of the same id was there. */
     [PG_DEAD_DELIVERIES] =
@@ -179,8 +224,9 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
                   " WHERE o.ctid = leased.place RETURNING o.*)"
                   " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = q.sequence"
                   " ORDER BY q.priority DESC, q.sequence",
-    [PG_FINISH] = FINISH FINISHED,
+    [PG_FINISH] = FINISH_PLAIN,
     [PG_FINISH_ONE] = FINISH_ONE,
+    [PG_FINISH_ANY] = FINISH FINISHED,
     [PG_FINISH_EXPORTS] = FINISH KEEP_FINISHED FINISHED,
     [PG_AGAIN] =
         "WITH f AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],"
