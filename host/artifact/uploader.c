@@ -149,7 +149,7 @@ static bool add_thread(struct uploader *uploader)
     return uploader->thread_count > 0;
 }
 
-static void wait_for_next_attempt(struct upload *upload);
+static void judge(struct upload *upload);
 
 static void enqueue(struct upload *upload)
 {
@@ -167,7 +167,7 @@ static void enqueue(struct upload *upload)
     uploader->queued--;
     error_clear(&upload->error);
     error_set(&upload->error, "s3_unavailable", true, "no thread can be started for uploads");
-    wait_for_next_attempt(upload);
+    judge(upload);
 }
 
 static void on_due(uv_timer_t *timer);

@@ -353,7 +353,7 @@ test('redirects are not followed', async t => {
 test('a server that is away: the worker is free meanwhile, and after [s3] retry_for the job fails', async t => {
   const [port] = await freePorts(1);
   const host = await startWithBucket(t, { s3: { endpoint: `http://127.0.0.1:${port}`, retry_for: '3s' }, conf: { 'w.conf': '[worker]\nworkers = 1\n' } });
-  await host.process_({ jobId: 'away', ...leave(['x.txt', 100]) });
+  assert.equal((await host.process_({ jobId: 'away', ...leave(['x.txt', 100]) })).status, 202);
   await until(async () => await host.metric('exportd_upload_failures_total') > 0, 'a failed attempt');
   assert.equal(await host.metric('exportd_uploads_waiting'), 1);
   assert.equal((await host.runJob({ jobId: 'next', task: 'echo', data: {} })).status, 'completed');

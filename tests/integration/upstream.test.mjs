@@ -251,9 +251,13 @@ test('an upstream without a secret is a mistake; check asks it whether it lives'
 
 test('200 jobs, both hosts killed again and again: each ends once, as it was done', async t => {
   const worker = await startWorker(t);
-  const front = await startFront(t, worker.url, { lines: 'wait = 1s\n' });
+  const patient = 'backoff = 10ms\nbackoff_max = 300ms\nmax_attempts = 100\n'; // a start takes long where much else runs
+  const front = await startFront(t, worker.url, { conf: { 'u.conf': `[upstream]\ntasks = ${tasks}\nwait = 1s\n`, 'jobs.conf': `[jobs]\n${patient}` } });
   const { url, received } = await startReceiver(t);
-  for (let i = 0; i < 200; i++) await front.process_({ jobId: `m${i}`, task: 'stepper-one', callbackUrl: url, data: { line: `n${i}`, wait_ms: 20 } });
+  for (let i = 0; i < 200; i++) {
+    const { status, text } = await front.process_({ jobId: `m${i}`, task: 'stepper-one', callbackUrl: url, data: { line: `n${i}`, wait_ms: 20 } });
+    assert.equal(status, 202, text);
+  }
   for (let round = 0; round < 3; round++) {
     for (const host of [front, worker.host]) {
       await new Promise(done => setTimeout(done, 250));

@@ -1,6 +1,6 @@
 // Starts a real exportd on a free port and a temporary folder, and stops it. For the whole-program tests and the demo.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, mkdirSync, writeFileSync, rmSync, existsSync, symlinkSync, copyFileSync, chmodSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, writeFileSync, rmSync, existsSync, symlinkSync, copyFileSync, chmodSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,9 +40,11 @@ export function temporaryFolder(t) {
 
 const hosts = new Set(); // that this process has started, and not stopped yet
 
-/** The last that each host said which still runs: a test that waits in vain is to tell why at its first failure. */
+/** The last that each host said which still runs, and what it refused: a test that waits in vain is to tell why at its first failure. */
 function lastWords() {
-  return [...hosts].map(host => `\nthe host at ${host.url} said:\n${host.log.slice(-3000)}`).join('');
+  const disk = statfsSync(tmpdir());
+  const said = [...hosts].map(host => `\nthe host at ${host.url} refused: ${host.refusals.join(' ') || 'nothing'}; it said:\n${host.log.slice(-3000)}`);
+  return `\n${Math.round(disk.bavail * disk.bsize / 1e6)} MB of disk are free${said.join('')}`;
 }
 
 /** Polls until what() gives something truthy, and returns it. */
@@ -104,6 +106,7 @@ export class Host {
     this.env = options.env ?? {};
     this.prefix = options.prefix ?? []; // a program that starts the host
     this.log = '';
+    this.refusals = []; // answers from 500 on, the last of them
   }
 
   async start() {
@@ -153,6 +156,7 @@ export class Host {
           const bytes = Buffer.concat(chunks);
           let json;
           try { json = JSON.parse(bytes.toString()); } catch { /* not JSON */ }
+          if (response.statusCode >= 500) this.refusals = [...this.refusals.slice(-4), `${method} ${path}: ${response.statusCode} ${bytes.toString().slice(0, 300)}`];
           done({ status: response.statusCode, headers: response.headers, bytes, text: bytes.toString(), json });
         });
         response.on('error', fail);

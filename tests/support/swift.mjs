@@ -2,10 +2,11 @@
 // the test's own on a free port, with all that they keep in a temporary folder. Needs no root and no service manager.
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, connect } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { source, until } from './host.mjs';
+import { freePort } from './servers.mjs';
 
 export const accessKey = 'test:tester';
 export const secretKey = 'open/sesame+please';
@@ -17,13 +18,11 @@ function must(command, args, options) {
   if (done.status > 1 || done.status === null) throw new Error(`${command} ${args.join(' ')}: ${done.stdout}${done.stderr}${done.error ?? ''}`);
 }
 
+/** Ports on which nobody listens; they aren't those that the kernel hands to other tests meanwhile. */
 export async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise(done => {
-    const server = createServer().listen(0, '127.0.0.1', () => done(server));
-  })));
-  const ports = servers.map(server => server.address().port);
-  await Promise.all(servers.map(server => new Promise(done => server.close(done))));
-  return ports;
+  const ports = new Set();
+  while (ports.size < count) ports.add(await freePort());
+  return [...ports];
 }
 
 /** Swift keeps what it knows of an object in extended attributes; not every file system has those of users. */
