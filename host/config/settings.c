@@ -250,7 +250,7 @@ static const struct config_setting settings[] = {
      .help = "Jobs of the plugin that run at once, over all hosts that share the store. 0: no such limit."},
     {PLUGIN(idle_ms), .key = "idle", DURATION(0, 30 * DAY), .default_text = "60s",
      .help = "A worker that is idle for this long is stopped, the last one too."},
-    {PLUGIN(recycle), .key = "recycle", INTEGER(1, 1000000000), .default_text = "1000",
+    {PLUGIN(recycle), .key = "recycle", INTEGER(1, 1000000000), .default_text = "10000",
      .help = "A worker is replaced after this many jobs."},
     {PLUGIN(disk_bytes), .key = "disk", SIZE(4 * KIB, 16 * TIB), .default_text = "4G",
      .help = "What a worker may have in its folder, and its largest file."},

@@ -207,7 +207,8 @@ static void launch(struct direct *direct, bool lazy_too)
         return;
     }
     direct->sent[direct->sent_count++] = (struct sent){.batch = batch, .ns = clock_monotonic_ns()};
-    uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
+    if (direct->sent_count == 1) /* else the time of the one before it runs */
+        uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
     if (watch(direct, socket, wants_write) != 0)
         uv_timer_start(&direct->answer_timer, on_too_late, 0, 0);
 }
@@ -242,10 +243,15 @@ void direct_enqueue(struct direct *direct, struct store_op *op)
     arrange(direct);
 }
 
+void direct_call_held(struct direct *direct)
+{
+    op_list_call_back(&direct->held);
+}
+
 void direct_resume(struct direct *direct)
 {
     direct->lent = false;
-    op_list_call_back(&direct->held);
+    direct_call_held(direct);
     arrange(direct);
 }
 
@@ -292,7 +298,6 @@ struct op_list direct_close(struct direct *direct)
 {
     wait_for_answer(direct);
     stop_watching(direct);
-    op_list_call_back(&direct->held);
     struct op_list rest = direct->gathered;
     direct->gathered = (struct op_list){0};
     uv_close((uv_handle_t *)&direct->at_turn, on_closed);

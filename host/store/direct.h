@@ -26,8 +26,11 @@ struct direct *direct_new(uv_loop_t *loop, struct store_engine *engine, int64_t 
 void direct_enqueue(struct direct *direct, struct store_op *op);
 void direct_resume(struct direct *direct);
 
-/* Waits for the batch that is under way, runs its callbacks, and returns what has gathered. The handles close in the
- * loop, and then it is freed. */
+/* Waits for what is under way, runs its callbacks, and returns what has gathered. The handles close in the loop, and
+ * then it is freed. */
 struct op_list direct_close(struct direct *direct);
+
+/* After direct_close(), once the thread has ended and its callbacks have run: those that waited for them. */
+void direct_call_held(struct direct *direct);
 
 #endif

@@ -260,15 +260,18 @@ static int run_once(struct postgres *store, struct store_op *first, struct error
 }
 
 /* Submits whose id was there already, and those beyond the limit whose id may be: how many. */
-static size_t send_look_ups(struct postgres *store, struct store_op *first)
+static size_t count_look_ups(struct postgres_batch *batch, struct store_op *first)
 {
-    struct postgres_batch *batch = store->now;
     for (struct store_op *op = first; op; op = op->next)
         if (fits(op) && op->submit.outcome == STORE_SAME)
             note_unknown(batch, op);
-    for (size_t i = 0; i < batch->unknown_count; i++)
-        postgres_look_up(store, batch->unknown[i]);
     return batch->unknown_count;
+}
+
+static void send_look_ups(struct postgres *store)
+{
+    for (size_t i = 0; i < store->now->unknown_count; i++)
+        postgres_look_up(store, store->now->unknown[i]);
 }
 
 static void fail_look_ups(const struct postgres_batch *batch, const struct error *error)
@@ -280,7 +283,10 @@ static void fail_look_ups(const struct postgres_batch *batch, const struct error
 static void look_up_unknown(struct postgres *store, struct store_op *first)
 {
     struct error error = {0};
-    if (send_look_ups(store, first) > 0 && postgres_finish(store, &error) != 0)
+    if (count_look_ups(store->now, first) == 0)
+        return;
+    send_look_ups(store);
+    if (postgres_finish(store, &error) != 0)
         fail_look_ups(store->now, &error);
 }
 
@@ -424,6 +430,7 @@ static void end_rest(struct postgres *store, const struct error *error)
         store->now = store->order[i];
         store->now->pipeline.failure = *error;
         postgres_complete(store, -1, &store->now->error);
+        store->now->waits = 0;
         end_failed(store);
     }
     store->order_count = 0;
@@ -443,11 +450,15 @@ static void complete_first(struct postgres *store, int failed)
             end_rest(store, &batch->error);
         return;
     }
-    if (batch->looking_up || send_look_ups(store, batch->first) == 0) {
+    if (batch->looking_up || count_look_ups(batch, batch->first) == 0) {
         end_batch(batch, STORE_ENGINE_DONE);
         return;
     }
     batch->looking_up = true;
+    /* The one before it may fail, and leave its transaction open; else this is a warning, which nobody hears. */
+    if (store->order_count > 0)
+        postgres_send(store, PG_ROLLBACK, NULL, NULL, NULL);
+    send_look_ups(store);
     store->order[store->order_count++] = batch;
     postgres_flush(store);
 }

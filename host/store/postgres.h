@@ -24,6 +24,7 @@
 enum postgres_statement {
     PG_BEGIN,
     PG_COMMIT,
+    PG_ROLLBACK,
     PG_SUBMIT,
     PG_SUBMIT_ONE,
     PG_SUBMIT_ANY,
@@ -260,5 +261,7 @@ struct postgres_listener;
 struct postgres_listener *postgres_listen(uv_loop_t *loop, const struct store_engine *engine,
                                           void (*callback)(void *client), void *client);
 void postgres_unlisten(struct postgres_listener *listener); /* its handles close in the loop */
+/* Operations were carried out, and so many jobs wait: from time to time, the hot tables are vacuumed. */
+void postgres_note_work(struct postgres_listener *listener, int64_t operations, int64_t waiting);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * A connection of its own that listens. It is made on a thread of the loop's, for a name server may be slow, and read
- * on the loop. It carries hints only: where it is away, the tick finds the same within a second.
+ * A connection of its own that listens, and tidies up. It is made on a thread of the loop's, for a name server may be
+ * slow, and read on the loop. Nothing depends on it: where it is away, the tick finds within a second what it would
+ * have hinted at, and the server's autovacuum tidies up, once a minute.
  */
 #include "base/memory.h"
 #include "store/postgres.h"
@@ -11,6 +12,7 @@
 
 #define RETRY_MS 2000
 #define CONNECT_MS 3000
+#define TIDY_AFTER 30000 /* operations: some megabytes of rows that are gone */
 
 struct postgres_listener {
     uv_loop_t *loop;
@@ -21,6 +23,8 @@ struct postgres_listener {
     uv_timer_t timer;
     uv_work_t work;
     bool working, closing;
+    bool tidying;     /* the connection is busy with it */
+    int64_t untidied; /* operations since then */
     void (*callback)(void *client);
     void *client;
 };
@@ -46,12 +50,39 @@ static void drop(struct postgres_listener *listener)
     listener->poll = NULL;
     PQfinish(listener->connection);
     listener->connection = NULL;
+    listener->tidying = false;
 }
 
 static void give_up(struct postgres_listener *listener)
 {
     drop(listener);
     uv_timer_start(&listener->timer, on_retry, RETRY_MS, 0);
+}
+
+/* The hot tables are as small as the queue only where the room of rows that are gone is used again. */
+static void tidy(struct postgres_listener *listener)
+{
+    listener->untidied = 0;
+    listener->tidying =
+        PQsendQuery(listener->connection, "VACUUM (SKIP_LOCKED, TRUNCATE off) exportd.queue, exportd.outbox") == 1 &&
+        PQflush(listener->connection) == 0;
+}
+
+static void read_tidied(struct postgres_listener *listener)
+{
+    while (listener->tidying && !PQisBusy(listener->connection)) {
+        PGresult *result = PQgetResult(listener->connection);
+        listener->tidying = result != NULL;
+        PQclear(result);
+    }
+}
+
+void postgres_note_work(struct postgres_listener *listener, int64_t operations, int64_t waiting)
+{
+    listener->untidied += operations;
+    /* It reads the whole index of those that wait. */
+    if (listener->poll && !listener->tidying && listener->untidied >= TIDY_AFTER + waiting)
+        tidy(listener);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -63,6 +94,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         give_up(listener);
         return;
     }
+    read_tidied(listener);
     PGnotify *notice;
     while ((notice = PQnotifies(listener->connection))) {
         came = came || strcmp(notice->extra, listener->host) != 0;

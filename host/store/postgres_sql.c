@@ -192,6 +192,7 @@
 const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_BEGIN] = "BEGIN",
     [PG_COMMIT] = "COMMIT",
+    [PG_ROLLBACK] = "ROLLBACK",
     [PG_SUBMIT] = SUBMIT_PLAIN,
     [PG_SUBMIT_ONE] = SUBMIT_ONE,
     [PG_SUBMIT_ANY] = SUBMIT KEEP_ENDED SUBMITTED,

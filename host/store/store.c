@@ -167,6 +167,8 @@ static void on_direct_done(void *client, const struct op_list *batch, double sec
     pthread_mutex_lock(&store->mutex);
     count_batch(store, batch, seconds, failed, error);
     pthread_mutex_unlock(&store->mutex);
+    if (store->listener)
+        postgres_note_work(store->listener, (int64_t)batch->count, ((struct postgres *)store->engine)->waiting);
 }
 
 static const struct direct_events direct_events = {.fall_back = on_direct_fallback, .done = on_direct_done};
@@ -224,6 +226,8 @@ void store_close(struct store *store)
     pthread_mutex_unlock(&store->mutex);
     pthread_join(store->thread, NULL);
     run_callbacks(store);
+    if (store->direct)
+        direct_call_held(store->direct);
     postgres_unlisten(store->listener);
     store->engine->type->close(store->engine);
     uv_close((uv_handle_t *)&store->done_signal, on_closed);

@@ -1,6 +1,6 @@
 /* Batches that go to PostgreSQL behind each other, over one connection: what the engine promises of them, step by
- * step, and what the store makes of one that fails. Runs where EXPORTD_TEST_DATABASE names a database
- * (tests/tools/with-postgres). */
+ * step, and what the store makes of one that fails; and how it tidies up after many. Runs where EXPORTD_TEST_DATABASE
+ * names a database (tests/tools/with-postgres). */
 #include "store_support.h"
 
 #include "store/engine.h"
@@ -245,6 +245,35 @@ static void a_look_up_of_the_first_waits_behind_the_second(void **state)
     free_list(&more);
 }
 
+static void a_look_up_behind_a_batch_that_fails_is_answered(void **state)
+{
+    struct under_way *test = *state;
+    struct error error = {0};
+    struct op_list known = jobs_of("a", 5, true), once = jobs_of("a", 2, true), same = jobs_of("a", 7, true),
+                   second = jobs_of("b", 3, true);
+    refuse_exports();
+    op_list_append(&second, refused_export());
+    assert_true(start(test, &known));
+    assert_int_equal(end_of(test, &known, &error), STORE_ENGINE_DONE);
+    assert_true(start(test, &once)); /* so that the look-up itself is known to the server */
+    assert_int_equal(end_of(test, &once, &error), STORE_ENGINE_DONE);
+    assert_true(start(test, &same));
+    assert_true(start(test, &second));
+    assert_int_equal(end_of(test, &same, &error), STORE_ENGINE_DONE);
+    assert_false(error_is_set(&error));
+    assert_int_equal(same.first->submit.outcome, STORE_SAME);
+    assert_false(error_is_set(&same.first->error));
+    assert_int_equal(same.last->submit.outcome, STORE_CREATED);
+    assert_int_equal(end_of(test, &second, &error), STORE_ENGINE_AGAIN);
+    error_clear(&error);
+    assert_int_equal(test->engine->type->run(test->engine, second.first, &error), 0);
+    assert_int_equal(count_jobs(), 10);
+    free_list(&known);
+    free_list(&once);
+    free_list(&same);
+    free_list(&second);
+}
+
 static void the_queues_limit_counts_what_is_under_way(void **state)
 {
     struct under_way *test = *state;
@@ -273,7 +302,9 @@ static void both_are_lost_with_the_connection(void **state)
 {
     struct under_way *test = *state;
     struct error error = {0};
-    struct op_list made = jobs_of("a", 1, true), ends = {0}, behind = jobs_of("b", 300, true);
+    struct op_list made = jobs_of("a", 1, true), ends = {0}, behind = jobs_of("b", 300, true),
+                   lost = jobs_of("d", 5, false);
+    op_list_join(&behind, &lost);
     assert_true(start(test, &made));
     assert_int_equal(end_of(test, &made, &error), STORE_ENGINE_DONE);
     PGconn *other = connect_plainly();
@@ -298,7 +329,12 @@ static void both_are_lost_with_the_connection(void **state)
     assert_int_equal(count_jobs(), 1);
     error_clear(&error);
     assert_int_equal(test->engine->type->run(test->engine, behind.first, &error), 0);
-    assert_int_equal(count_jobs(), 301);
+    assert_int_equal(count_jobs(), 306);
+    struct op_list waiting = jobs_of("c", QUEUE_LIMIT - 5, false); /* what was lost takes no room */
+    assert_true(start(test, &waiting));
+    assert_int_equal(end_of(test, &waiting, &error), STORE_ENGINE_DONE);
+    expect_outcomes(&waiting, STORE_CREATED);
+    free_list(&waiting);
     free_list(&made);
     free_list(&ends);
     free_list(&behind);
@@ -346,6 +382,52 @@ static void callbacks_keep_their_order_when_a_batch_is_done_again(void **state)
     assert_int_equal(count_jobs(), 600);
 }
 
+static void ignore_hint(void *client)
+{
+    (void)client;
+}
+
+static bool is_vacuumed(const char *table)
+{
+    PGconn *connection = connect_plainly();
+    PGresult *result = PQexecParams(connection,
+                                    "SELECT vacuum_count FROM pg_stat_user_tables WHERE schemaname = 'exportd'"
+                                    " AND relname = $1",
+                                    1, NULL, &table, NULL, NULL, 0);
+    bool vacuumed = PQntuples(result) == 1 && strtol(PQgetvalue(result, 0, 0), NULL, 10) > 0;
+    PQclear(result);
+    PQfinish(connection);
+    return vacuumed;
+}
+
+/* Autovacuum looks once a minute, in which a busy host leaves a million rows behind. */
+static void a_busy_host_vacuums_the_hot_tables(void **state)
+{
+    struct fixture *fixture = *state;
+    store_on_hint(fixture->store, ignore_hint, NULL);
+    int64_t until_ms = clock_now_ms() + 60000;
+    for (int round = 0; !(is_vacuumed("queue") && is_vacuumed("outbox")); round++) {
+        struct called called = {.count = 0};
+        char prefix[20];
+        assert_true(clock_now_ms() < until_ms);
+        snprintf(prefix, sizeof prefix, "r%d", round);
+        struct op_list list = jobs_of(prefix, 500, true);
+        for (struct store_op *op = list.first, *next; op; op = next) {
+            next = op->next;
+            op->callback = on_called;
+            op->client = &called;
+            store_enqueue(fixture->store, op);
+        }
+        while (called.count < 500)
+            uv_run(&fixture->loop, UV_RUN_ONCE);
+        for (int i = 0; i < 500; i++) {
+            assert_false(error_is_set(&called.ops[i]->error));
+            store_op_free(called.ops[i]);
+        }
+    }
+    assert_true(count_jobs() >= 30000);
+}
+
 int main(void)
 {
     if (!getenv("EXPORTD_TEST_DATABASE")) {
@@ -358,9 +440,11 @@ int main(void)
         TEST(where_the_first_fails_nothing_of_both_is_done),
         TEST(where_the_second_fails_the_first_is_done),
         TEST(a_look_up_of_the_first_waits_behind_the_second),
+        TEST(a_look_up_behind_a_batch_that_fails_is_answered),
         TEST(the_queues_limit_counts_what_is_under_way),
         TEST(both_are_lost_with_the_connection),
         cmocka_unit_test_setup_teardown(callbacks_keep_their_order_when_a_batch_is_done_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_host_vacuums_the_hot_tables, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
