@@ -2,6 +2,10 @@
  * The statements. Operations of one kind go together: each parameter is an array with a place for each operation, and
  * the answer names the places (n, from 1) that were carried out.
  *
+ * A row that is looked for by its number is written "= ANY (ARRAY[n])": of "= n" the planner makes a join, and where
+ * a table was empty when it was vacuumed, one that goes through the whole table for each number, however large it is
+ * by now. This it can only do by index, number by number.
+ *
  * What most batches are made of has statements of its own, without joins; arrays are unnested in a SELECT list there,
  * in step, where in a FROM list each would be written to a place of its own first.
  */
@@ -97,12 +101,13 @@
     "WITH f AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"          \
     " $6::bigint[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY AS f(sequence, lease, state, attempts,"      \
     " started_at, finished_at, result, error_code, error_message, n)),"                                              \
-    " gone AS (DELETE FROM exportd.queue q USING f WHERE q.sequence = f.sequence AND q.lease = f.lease"              \
+    " gone AS (DELETE FROM exportd.queue q USING f WHERE q.sequence = ANY (ARRAY[f.sequence]) AND q.lease = f.lease" \
     " RETURNING f.*, q.losses),"                                                                                     \
     " done AS (UPDATE exportd.jobs j SET state = gone.state, attempts = gone.attempts, losses = gone.losses,"        \
     " lease = gone.lease, host = $19::text, started_at = gone.started_at, finished_at = gone.finished_at,"           \
     " result = gone.result, error_code = gone.error_code, error_message = gone.error_message FROM gone"              \
-    " WHERE j.sequence = gone.sequence RETURNING gone.n, j.id, j.door),"                                             \
+    " WHERE j.sequence = ANY (ARRAY[gone.sequence]) RETURNING gone.n, j.id, j.door, gone.state,"                     \
+    " gone.result, gone.error_message),"                                                                             \
     " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM gone),"                        \
     " sent AS MATERIALIZED (SELECT nextval('exportd.deliveries_sequence') AS sequence, gone.sequence AS "            \
     "job_sequence,"                                                                                                  \
@@ -121,12 +126,12 @@
     " unnest($12::text[]) AS job_id, unnest($13::bigint[]) AS channel, unnest($14::text[]) AS target,"               \
     " unnest($15::text[]) AS body, unnest($16::bigint[]) AS created_at, unnest($17::bigint[]) AS next_at,"           \
     " unnest($18::bigint[]) AS give_up_at, unnest($19::bigint[]) AS n) AS f"                                         \
-    " WHERE q.sequence = f.sequence AND q.lease = f.lease RETURNING f.*, q.losses,"                                  \
+    " WHERE q.sequence = ANY (ARRAY[f.sequence]) AND q.lease = f.lease RETURNING f.*, q.losses,"                     \
     " CASE WHEN f.message_id IS NOT NULL THEN nextval('exportd.deliveries_sequence') END AS message),"               \
     " done AS (UPDATE exportd.jobs j SET state = gone.state, attempts = gone.attempts, losses = gone.losses,"        \
     " lease = gone.lease, host = $10::text, started_at = gone.started_at, finished_at = gone.finished_at,"           \
     " result = gone.result, error_code = gone.error_code, error_message = gone.error_message FROM gone"              \
-    " WHERE j.sequence = gone.sequence),"                                                                            \
+    " WHERE j.sequence = ANY (ARRAY[gone.sequence])),"                                                               \
     " ended AS (INSERT INTO exportd.finished SELECT state, finished_at, sequence FROM gone),"                        \
     " recorded AS (INSERT INTO exportd.deliveries (sequence, id, job_sequence, job_id, channel, target, body,"       \
     " created_at, give_up_at) SELECT message, message_id, sequence, job_id, channel, target, body, created_at,"      \
@@ -142,9 +147,9 @@
 #define EXPORT_ID(row) "CASE WHEN " row ".door = 2 THEN " row ".id::uuid END"
 
 #define KEEP_FINISHED                                                                                                \
-    ", kept AS (UPDATE exports e SET status = CASE WHEN gone.state = 2 THEN 'completed' ELSE 'failed' END,"          \
-    " result = gone.result::jsonb, error_message = gone.error_message, updated_at = now()"                           \
-    " FROM done JOIN gone USING (n) WHERE e.id = " EXPORT_ID("done") ")"
+    ", kept AS (UPDATE exports e SET status = CASE WHEN done.state = 2 THEN 'completed' ELSE 'failed' END,"          \
+    " result = done.result::jsonb, error_message = done.error_message, updated_at = now()"                           \
+    " FROM done WHERE e.id = ANY (ARRAY[" EXPORT_ID("done") "]))"
 
 /* One job alone: what the lists above cost to set up is half of a small batch's time. $13: for how long it is leased,
  * 0: it waits. */
@@ -175,7 +180,7 @@
     " UPDATE exportd.jobs j SET state = $3::bigint, attempts = $4::bigint, losses = gone.losses, lease = "           \
     "$2::bigint,"                                                                                                    \
     " host = $10::text, started_at = $5::bigint, finished_at = $6::bigint, result = $7::text,"                       \
-    " error_code = $8::text, error_message = $9::text FROM gone WHERE j.sequence = gone.sequence"                    \
+    " error_code = $8::text, error_message = $9::text FROM gone WHERE j.sequence = ANY (ARRAY[gone.sequence])"       \
     " RETURNING (SELECT sequence FROM recorded)"
 
 #define RETRY                                                                                                        \
@@ -223,7 +228,7 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
         " q AS (UPDATE exportd.queue o SET lease = leased.lease, lease_until = " LEASE_END(
             "$5") ", host = $6::text, attempts = o.attempts + 1, started_at = $7::bigint FROM leased"
                   " WHERE o.ctid = leased.place RETURNING o.*)"
-                  " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = q.sequence"
+                  " SELECT " JOB_COLUMNS ", j.data FROM q JOIN exportd.jobs j ON j.sequence = ANY (ARRAY[q.sequence])"
                   " ORDER BY q.priority DESC, q.sequence",
     [PG_FINISH] = FINISH_PLAIN,
     [PG_FINISH_ONE] = FINISH_ONE,
@@ -233,9 +238,10 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
         "WITH f AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],"
         " $6::text[]) WITH ORDINALITY AS f(sequence, lease, attempts, run_at, error_code, error_message, n)),"
         " back AS (UPDATE exportd.queue q SET lease = 0, lease_until = NULL, host = NULL, attempts = f.attempts,"
-        " run_at = f.run_at FROM f WHERE q.sequence = f.sequence AND q.lease = f.lease RETURNING f.*),"
+        " run_at = f.run_at FROM f WHERE q.sequence = ANY (ARRAY[f.sequence]) AND q.lease = f.lease RETURNING f.*),"
         " noted AS (UPDATE exportd.jobs j SET error_code = back.error_code, error_message = back.error_message"
-        " FROM back WHERE j.sequence = back.sequence AND back.error_code IS NOT NULL) SELECT n FROM back",
+        " FROM back WHERE j.sequence = ANY (ARRAY[back.sequence]) AND back.error_code IS NOT NULL) SELECT n FROM "
+        "back",
     [PG_CANCEL] = "WITH old AS (SELECT q.sequence, q.lease FROM exportd.queue q JOIN exportd.jobs j USING (sequence)"
                   " WHERE j.id = $1::text FOR UPDATE OF q),"
                   " new AS (UPDATE exportd.queue q SET cancel_requested = true,"
@@ -248,7 +254,7 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_RETRY] = RETRY " SELECT sequence FROM again",
     [PG_RETRY_EXPORTS] = RETRY ", kept AS (UPDATE exports e SET status = 'pending', result = NULL,"
                                " error_message = NULL, updated_at = now() FROM again"
-                               " WHERE e.id = " EXPORT_ID("again") ") SELECT sequence FROM again",
+                               " WHERE e.id = ANY (ARRAY[" EXPORT_ID("again") "])) SELECT sequence FROM again",
     [PG_LIST] = "SELECT " JOB_COLUMNS " FROM exportd.jobs j LEFT JOIN exportd.queue q ON q.sequence = j.sequence"
                 " WHERE j.sequence < $1::bigint AND ($2::text IS NULL OR j.route = $2::text)"
                 " ORDER BY j.sequence DESC LIMIT $3::bigint",
@@ -266,8 +272,8 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_RENEW] =
         "UPDATE exportd.queue SET lease_until = " LEASE_END("$2") " WHERE lease = ANY ($1::bigint[])"
                                                                   " AND lease > 0 AND lease_until < " LEASE_END("$3"),
-    [PG_LOST] = "SELECT h FROM unnest($1::bigint[]) AS h WHERE NOT EXISTS"
-                " (SELECT 1 FROM exportd.queue q WHERE q.lease = h AND q.lease > 0)",
+    [PG_LOST] = "SELECT h FROM unnest($1::bigint[]) AS h WHERE"
+                " (SELECT q.lease FROM exportd.queue q WHERE q.lease = h AND q.lease > 0) IS NULL",
     /* Not where the database stood still since this host's last tick ($1): then nobody could renew. */
     [PG_REAP] = "WITH dead AS MATERIALIZED (SELECT sequence FROM exportd.queue WHERE lease > 0"
                 " AND lease_until < now() AND ($1::bigint = 0 OR " NOW_MS
@@ -316,19 +322,19 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
         " AND next_at <= $2::bigint ORDER BY next_at LIMIT $3::bigint FOR UPDATE SKIP LOCKED),"
         " o AS (UPDATE exportd.outbox SET next_at = $4::bigint WHERE sequence = ANY (ARRAY(SELECT sequence FROM due))"
         " RETURNING *)"
-        " SELECT " DELIVERY_COLUMNS " FROM o JOIN exportd.deliveries d ON d.id = o.id",
+        " SELECT " DELIVERY_COLUMNS " FROM o JOIN exportd.deliveries d ON d.id = ANY (ARRAY[o.id])",
     /* At the first attempt. */
     [PG_DELIVERY_DONE] = "DELETE FROM exportd.outbox WHERE sequence = ANY ($1::bigint[])",
     /* One that arrived leaves the outbox. What another host has brought to its end meanwhile stays so. */
     [PG_DELIVERY_RESULT] =
         "WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])"
         " AS r(sequence, state, attempts, next_at, last_error)),"
-        " arrived AS (DELETE FROM exportd.outbox o USING r WHERE o.sequence = r.sequence AND r.state = 1"
+        " arrived AS (DELETE FROM exportd.outbox o USING r WHERE o.sequence = ANY (ARRAY[r.sequence]) AND r.state = 1"
         " RETURNING o.id, r.attempts, o.last_error),"
         " noted AS (UPDATE exportd.deliveries d SET attempts = arrived.attempts, last_error = arrived.last_error"
-        " FROM arrived WHERE d.id = arrived.id AND arrived.attempts <> 1)"
+        " FROM arrived WHERE d.id = ANY (ARRAY[arrived.id]) AND arrived.attempts <> 1)"
         " UPDATE exportd.outbox o SET dead = r.state = 2, attempts = r.attempts, next_at = r.next_at,"
-        " last_error = r.last_error FROM r WHERE o.sequence = r.sequence AND r.state <> 1",
+        " last_error = r.last_error FROM r WHERE o.sequence = ANY (ARRAY[r.sequence]) AND r.state <> 1",
     [PG_DELIVERY_LIST] =
         "SELECT " DELIVERY_COLUMNS " FROM exportd.deliveries d LEFT JOIN exportd.outbox o ON o.sequence = d.sequence"
         " WHERE $1::bigint < 0 OR o.sequence IS NULL ORDER BY d.job_sequence DESC LIMIT $2::bigint",
