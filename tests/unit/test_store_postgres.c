@@ -366,7 +366,7 @@ static void a_step_of_the_schema_brings_the_old_one_up(void **state)
         "INSERT INTO exportd.outbox (sequence, id, next_at) VALUES (1, 'msg_1', 2000);"
         "SELECT setval('exportd.jobs_sequence', 2), setval('exportd.deliveries_sequence', 1)");
     open_store(fixture);
-    assert_string_equal(ask("SELECT version FROM exportd.version"), "3");
+    assert_string_equal(ask("SELECT version FROM exportd.version"), "4");
     struct job *job = claim_one(fixture, "noop");
     assert_string_equal(job->id, "old");
     assert_int_equal(job->door, JOB_DOOR_HTTP);
