@@ -8,8 +8,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#define WINDOW_S 0.25 /* as many jobs in memory as were finished in this time */
-#define WINDOW_MAX 4096
+#define WINDOW_S 0.5 /* as many jobs in memory as were finished in this time */
+#define WINDOW_MAX 8192
 #define UPLOADS_MAX 1000
 
 static bool goes_before(const struct active *a, const struct active *b)

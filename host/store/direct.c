@@ -10,11 +10,9 @@
 #include <unistd.h>
 
 #define LAZY_MS 20
-#define MANY_URGENT 32 /* they go before the callbacks, so that server and host work at the same time */
-#define ENOUGH_URGENT                                                                                                \
-    200              /* they go behind a batch that is under way, so that the server needn't wait for the host       \
-                      */
-#define FEW_URGENT 4 /* they go without the lazy ones, which would only make them slower */
+#define MANY_URGENT 32    /* they go before the callbacks, so that server and host work at the same time */
+#define ENOUGH_URGENT 200 /* they go behind a batch that is under way: the server need not wait for the host */
+#define FEW_URGENT 4      /* they go without the lazy ones, which would only make them slower */
 
 struct sent {
     struct op_list batch;
