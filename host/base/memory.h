@@ -15,4 +15,7 @@ char *memory_text(const char *text);                  /* a copy; NULL for NULL *
 char *memory_bytes(const void *bytes, size_t length); /* a copy with a NUL behind it */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* After a busy time: what the allocator keeps goes back to the system. */
+void memory_give_back(void);
+
 #endif

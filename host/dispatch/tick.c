@@ -10,7 +10,6 @@
 #include "dispatch/internal.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -72,7 +71,7 @@ static void give_memory_back(struct dispatch *dispatch)
 {
     bool quiet = HASH_CNT(by_lease, dispatch->by_lease) == 0 && dispatch->pending_ops == 0;
     if (quiet && dispatch->was_busy)
-        malloc_trim(0);
+        memory_give_back();
     dispatch->was_busy = !quiet;
 }
 
