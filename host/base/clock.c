@@ -19,10 +19,15 @@ int64_t clock_monotonic_ns(void)
 
 char *clock_format(int64_t time_ms, char text[CLOCK_TEXT_MAX])
 {
+    static _Thread_local char second[CLOCK_TEXT_MAX - 6]; /* the last one's: thousands of times may be in it */
+    static _Thread_local time_t second_is;
     time_t seconds = (time_t)(time_ms / 1000);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    size_t length = strftime(text, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + length, CLOCK_TEXT_MAX - length, ".%03dZ", (int)(time_ms % 1000));
+    if (!second[0] || seconds != second_is) {
+        struct tm parts;
+        gmtime_r(&seconds, &parts);
+        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &parts);
+        second_is = seconds;
+    }
+    snprintf(text, CLOCK_TEXT_MAX, "%s.%03dZ", second, (int)(time_ms % 1000));
     return text;
 }
