@@ -67,6 +67,7 @@ struct nats_link {
     uv_poll_t *poll;
     bool write_wanted;   /* cnats has something in its buffer */
     int later_bytes;     /* of it, what may wait for more */
+    bool waited_a_turn;  /* so that has */
     bool polls_writable; /* and the socket had no room for it */
     uv_timer_t patience; /* then it goes by itself */
 

@@ -20,6 +20,7 @@
 #define MOST_WAIT_MS 2000
 #define CLOSE_WAIT_MS 2000
 #define PATIENCE_MS 2
+#define FEW_BYTES 400 /* some five acknowledgements */
 
 static bool is_loop_thread(const struct nats_link *link)
 {
@@ -272,6 +273,23 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     }
 }
 
+static void on_before_poll(uv_prepare_t *handle);
+
+/* What is published later goes along with whatever follows. A few alone go a turn later: by then the store, which
+ * jobs wait for, has its batch. Many wait until on_patience(). */
+static bool may_wait(struct nats_link *link)
+{
+    if (link->later_bytes == 0 || natsConnection_Buffered(link->connection) != link->later_bytes)
+        return false;
+    bool few = link->later_bytes <= FEW_BYTES;
+    if (few && link->waited_a_turn)
+        return false;
+    link->waited_a_turn = few;
+    if (few)
+        uv_prepare_start(&link->before_poll, on_before_poll);
+    return true;
+}
+
 /* What a turn of the loop left goes out in one piece. What the socket has no room for goes when it has. */
 static void on_before_poll(uv_prepare_t *handle)
 {
@@ -280,10 +298,11 @@ static void on_before_poll(uv_prepare_t *handle)
     if (!link->connection)
         return;
     nats_door_before_poll(link->door);
-    if (!link->write_wanted ||
-        (link->later_bytes > 0 && natsConnection_Buffered(link->connection) == link->later_bytes))
+    if (!link->write_wanted || may_wait(link))
         return;
+    link->waited_a_turn = false;
     link->later_bytes = 0;
+    uv_timer_stop(&link->patience);
     natsConnection_ProcessWriteEvent(link->connection);
     if (check_lost(link) || link->write_wanted == link->polls_writable)
         return;
