@@ -86,7 +86,7 @@ struct config_nats {
     char *consumer;                  /* durable, shared by all hosts; default exportd */
     char *answers;                   /* stream that keeps answers; empty: none is made; default EXPORTD_ANSWERS */
     int64_t answers_keep_ms;         /* default 3d */
-    int64_t answers_concurrency;     /* published and not yet confirmed; default 512 */
+    int64_t answers_concurrency;     /* published and not yet confirmed; default 2048 */
     int64_t batch;                   /* requests that are pulled and not yet on disk; default 512 */
     int64_t ack_wait_ms;             /* the server hands a request out again after this; default 30s */
     int64_t timeout_ms;              /* for the server's answer to one request; default 5s */

@@ -119,7 +119,7 @@ static const struct config_setting settings[] = {
              "Empty: none."},
     {NATS(answers_keep_ms), .key = "answers_keep", DURATION(SECOND, 3650 * DAY), .default_text = "3d",
      .help = "How long that stream keeps an answer."},
-    {NATS(answers_concurrency), .key = "answers_concurrency", INTEGER(1, 65536), .default_text = "512",
+    {NATS(answers_concurrency), .key = "answers_concurrency", INTEGER(1, 65536), .default_text = "2048",
      .help = "Answers that are published and not yet confirmed."},
     {NATS(batch), .key = "batch", INTEGER(1, 65536), .default_text = "512",
      .help = "Requests that are pulled and not yet on disk."},

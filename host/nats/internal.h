@@ -170,6 +170,8 @@ struct nats_publisher {
     int64_t max_payload;
     struct sending *places;
     int place_count, used, free_first, oldest, newest;
+    int64_t bytes;       /* of the answers under way and waiting */
+    int64_t usual_bytes; /* of one */
     uint64_t serial;
     bool echo_wanted;
     struct store_delivery *waiting, **waiting_tail;

@@ -20,6 +20,10 @@
 #define BACKOFF_MS 1000
 #define BACKOFF_MAX_MS 60000
 #define HEADER_BYTES 200 /* at the most, of an answer's */
+#define TAKE_MAX 512
+#define BYTES_MAX (32LL << 20) /* of answers in memory; what is beyond waits in the outbox */
+#define JAM_BYTES (1 << 20)
+#define USUAL_OF 16 /* the last ones count */
 #define NO_PLACE (-1)
 
 /* What became of an answer. */
@@ -132,6 +136,7 @@ static int occupy(struct nats_publisher *publisher, struct store_delivery *deliv
         publisher->oldest = index;
     publisher->newest = index;
     publisher->used++;
+    publisher->bytes += (int64_t)strlen(delivery->body);
     return index;
 }
 
@@ -151,6 +156,7 @@ static struct store_delivery *vacate(struct nats_publisher *publisher, int index
     place->next = publisher->free_first;
     publisher->free_first = index;
     publisher->used--;
+    publisher->bytes -= (int64_t)strlen(delivery->body);
     return delivery;
 }
 
@@ -204,6 +210,9 @@ static void wait_for_place(struct nats_publisher *publisher, struct store_delive
     *publisher->waiting_tail = delivery;
     publisher->waiting_tail = &delivery->next;
     publisher->waiting_count++;
+    int64_t bytes = (int64_t)strlen(delivery->body);
+    publisher->bytes += bytes;
+    publisher->usual_bytes += (bytes - publisher->usual_bytes) / USUAL_OF;
 }
 
 static void on_taken(struct store_op *op, void *client)
@@ -232,12 +241,31 @@ static void on_taken(struct store_op *op, void *client)
     nats_door_check_closed(door);
 }
 
+/* The server takes nothing at the moment. What were published meanwhile would be kept by cnats, and what is published
+ * again, twice. */
+static bool is_jammed(const struct nats_door *door)
+{
+    return door->link.polls_writable && natsConnection_Buffered(door->link.connection) >= JAM_BYTES;
+}
+
+/* For how many more answers there is room, which are as large as the last ones were. */
+static int room_of(const struct nats_door *door)
+{
+    const struct nats_publisher *publisher = &door->publisher;
+    int places = publisher->place_count - publisher->used - publisher->waiting_count;
+    int64_t by_bytes = (BYTES_MAX - publisher->bytes) / (publisher->usual_bytes + 1);
+    if (publisher->bytes >= BYTES_MAX || is_jammed(door))
+        return 0;
+    return by_bytes < places ? (int)by_bytes + 1 : places;
+}
+
 static void take(struct nats_door *door)
 {
     struct nats_publisher *publisher = &door->publisher;
-    int room = publisher->place_count - publisher->used - publisher->waiting_count;
-    if (publisher->taking || !publisher->more || !publisher->open || door->closing || room <= 0 ||
-        (room * 2 < publisher->place_count && publisher->used > 0))
+    if (publisher->taking || !publisher->more || !publisher->open || door->closing)
+        return;
+    int room = room_of(door);
+    if (room <= 0 || (room * 2 < publisher->place_count && publisher->used > 0))
         return;
     publisher->taking = true;
     publisher->more = false;
@@ -245,7 +273,7 @@ static void take(struct nats_door *door)
     op->delivery_take.channel = STORE_CHANNEL_NATS;
     op->delivery_take.now_ms = clock_now_ms();
     op->delivery_take.taken_until_ms = op->delivery_take.now_ms + door->config->timeout_ms + LOOK_AFTER_MS;
-    op->delivery_take.limit = room;
+    op->delivery_take.limit = room < TAKE_MAX ? room : TAKE_MAX;
     publisher->pending_ops++;
     store_enqueue(door->options.store, op);
 }
@@ -261,7 +289,7 @@ void nats_door_kick(struct nats_door *door)
 int64_t nats_door_reserve(struct nats_door *door)
 {
     const struct nats_publisher *publisher = &door->publisher;
-    if (!publisher->open || publisher->used + publisher->waiting_count >= publisher->place_count)
+    if (!publisher->open || room_of(door) <= 0)
         return 0;
     return clock_now_ms() + door->config->timeout_ms + LOOK_AFTER_MS;
 }
@@ -287,6 +315,7 @@ static struct store_delivery *next_waiting(struct nats_publisher *publisher)
     if (!publisher->waiting)
         publisher->waiting_tail = &publisher->waiting;
     publisher->waiting_count--;
+    publisher->bytes -= (int64_t)strlen(delivery->body);
     delivery->next = NULL;
     return delivery;
 }
@@ -296,7 +325,7 @@ void publisher_before_poll(struct nats_door *door)
     struct nats_publisher *publisher = &door->publisher;
     if (!publisher->open)
         return;
-    while (publisher->waiting && publisher->used < publisher->place_count)
+    while (publisher->waiting && publisher->used < publisher->place_count && !is_jammed(door))
         publish(door, next_waiting(publisher));
     if (publisher->echo_wanted) {
         char inbox[NATS_INBOX_MAX + 32];
@@ -377,11 +406,23 @@ void publisher_read(struct nats_door *door)
     nats_door_check_closed(door);
 }
 
+static void give_back(struct nats_door *door, const char *why)
+{
+    struct store_delivery *delivery;
+    while ((delivery = next_waiting(&door->publisher)))
+        record_interrupted(door, delivery, why);
+}
+
 void publisher_tick(struct nats_door *door, int64_t now_ns)
 {
     struct nats_publisher *publisher = &door->publisher;
     while (publisher->oldest != NO_PLACE && publisher->places[publisher->oldest].deadline_ns <= now_ns)
         record_failure(door, vacate(publisher, publisher->oldest), "the server didn't confirm it in time", false);
+    /* Before another host looks after them. */
+    if (publisher->waiting && publisher->open && publisher->used == 0 && is_jammed(door)) {
+        give_back(door, "the server takes no answers");
+        publisher->more = true;
+    }
     nats_link_wake(&door->link);
 }
 
@@ -419,9 +460,7 @@ void publisher_close(struct nats_door *door, const char *why)
     publisher->subscription = NULL;
     while (publisher->oldest != NO_PLACE)
         record_interrupted(door, vacate(publisher, publisher->oldest), why);
-    struct store_delivery *delivery;
-    while ((delivery = next_waiting(publisher)))
-        record_interrupted(door, delivery, why);
+    give_back(door, why);
 }
 
 bool publisher_is_idle(const struct nats_door *door)

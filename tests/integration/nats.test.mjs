@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAccount, createOperator, createUser } from 'nkeys.js';
-import { Host, patience, pluginFolder, run, source, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
+import { Host, patience, pluginFolder, run, sanitized, source, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
 import { Caller, startNats } from '../support/nats.mjs';
 
 const repro = join(source, 'tests/data/search-4711.json');
@@ -330,6 +330,26 @@ test('a server that falls silent is left, and found again when it speaks', async
   await ready(host);
   await caller.back();
   assert.equal((await caller.answer(caller.request('noop').export_id)).subject, 'export.completed');
+});
+
+test('large answers wait in the outbox, not in memory, while a server takes none', async t => {
+  const ANSWERS = 300, BYTES = 900_000;
+  const server = await startNats(t);
+  const caller = await Caller.connect(t, server.url);
+  const host = await connected(t, at(server, { conf: { 'worker.conf': '[plugin misbehave]\nworkers = 1\n' } }));
+  const first = caller.request('pause_ms', { options: { ms: 1000 } });
+  const requests = Array.from({ length: ANSWERS }, () => caller.request('fill_result', { options: { bytes: BYTES } }));
+  await until(async () => await host.metric('exportd_nats_requests_total') === ANSWERS + 1, 'the requests');
+  server.child.kill('SIGSTOP');
+  await until(async () => await host.metric('exportd_jobs_finished_total{route="fill_result",state="completed"}') === ANSWERS, 'the jobs', 2 * patience);
+  await until(() => /didn't confirm it in time/.test(host.log), 'answers that time out');
+  const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${host.process.pid}/status`, 'utf8'))[1]);
+  t.diagnostic(`${resident >> 10} MiB resident with ${(ANSWERS * BYTES) >> 20} MiB of answers`);
+  if (!sanitized) assert.ok(resident < 250 << 10, `${resident} kB resident`);
+  server.child.kill('SIGCONT');
+  await ready(host);
+  await caller.back();
+  for (const { export_id: id } of [first, ...requests]) assert.equal((await caller.answer(id)).subject, 'export.completed');
 });
 
 test('a host starts without a server, and connects when there is one', async t => {

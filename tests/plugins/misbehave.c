@@ -463,6 +463,20 @@ TASK(echo)
     return EXPORTD_OK;
 }
 
+/* As large as it is asked for. */
+TASK(fill_result)
+{
+    size_t length = (size_t)json_integer_value(json_object_get(data, "bytes"));
+    char *text = malloc(length + 1);
+    if (!text)
+        return exportd_fail(job, "no_memory", 0, "no memory");
+    memset(text, 'x', length);
+    text[length] = '\0';
+    *result = json_pack("{s:s}", "text", text);
+    free(text);
+    return EXPORTD_OK;
+}
+
 #define ANY EXPORTD_JSON({"additionalProperties" : true})
 #define ENTRY(name)                                                                                                  \
     {                                                                                                                \
@@ -470,15 +484,43 @@ TASK(echo)
     }
 
 static const struct exportd_task tasks[] = {
-    ENTRY(segfault),     ENTRY(give_up),          ENTRY(leave),          ENTRY(loop),
-    ENTRY(memory),       ENTRY(memory_unchecked), ENTRY(memory_shared),  ENTRY(fork_bomb),
-    ENTRY(escape),       ENTRY(escape_and_stay),  ENTRY(overflow),       ENTRY(close_descriptors),
-    ENTRY(hang_up),      ENTRY(garbage),          ENTRY(forge),          ENTRY(log_flood),
-    ENTRY(speech_flood), ENTRY(progress_flood),   ENTRY(ignore_sigterm), ENTRY(obey_cancel),
-    ENTRY(connect_out),  ENTRY(read_files),       ENTRY(write_files),    ENTRY(environment),
-    ENTRY(kill_host),    ENTRY(fill_disk),        ENTRY(bad_artifact),   ENTRY(leave_files),
-    ENTRY(leave_litter), ENTRY(huge_result),      ENTRY(flaky),          ENTRY(refuse),
-    ENTRY(pause_ms),     ENTRY(secrets),          ENTRY(echo),           {0},
+    ENTRY(segfault),
+    ENTRY(give_up),
+    ENTRY(leave),
+    ENTRY(loop),
+    ENTRY(memory),
+    ENTRY(memory_unchecked),
+    ENTRY(memory_shared),
+    ENTRY(fork_bomb),
+    ENTRY(escape),
+    ENTRY(escape_and_stay),
+    ENTRY(overflow),
+    ENTRY(close_descriptors),
+    ENTRY(hang_up),
+    ENTRY(garbage),
+    ENTRY(forge),
+    ENTRY(log_flood),
+    ENTRY(speech_flood),
+    ENTRY(progress_flood),
+    ENTRY(ignore_sigterm),
+    ENTRY(obey_cancel),
+    ENTRY(connect_out),
+    ENTRY(read_files),
+    ENTRY(write_files),
+    ENTRY(environment),
+    ENTRY(kill_host),
+    ENTRY(fill_disk),
+    ENTRY(bad_artifact),
+    ENTRY(leave_files),
+    ENTRY(leave_litter),
+    ENTRY(huge_result),
+    ENTRY(flaky),
+    ENTRY(refuse),
+    ENTRY(pause_ms),
+    ENTRY(secrets),
+    ENTRY(echo),
+    ENTRY(fill_result),
+    {0},
 };
 
 EXPORTD_PLUGIN(.name = "misbehave", .version = "1.0.0", .summary = "Does everything wrong", .licence = "MIT",
