@@ -3,11 +3,10 @@ import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { source } from '../support/host.mjs';
 import { git } from '../support/git.mjs';
-import { build, cpuMs, folder, row, start, workers } from './tools.mjs';
+import { build, cpuMs, folder, median, row, start, workers } from './tools.mjs';
 
 const ROUNDS = 3;
 const PACKAGES = ['@faker-js/faker', 'ajv', 'lodash', 'openai', 'playwright-core', 'undici-types', 'yargs'];
-const median = figures => figures.sort((a, b) => a - b)[figures.length >> 1];
 
 export async function embeddings() {
   const repository = join(folder, 'text');

@@ -4,14 +4,13 @@
 import { dirname, join } from 'node:path';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { launch, row, stop, until } from './tools.mjs';
+import { launch, median, row, stop, until } from './tools.mjs';
 
 const here = join(dirname(fileURLToPath(import.meta.url)), 'peers');
 const packaged = join(here, `node_modules/node-linux-${process.arch}/bin/node`);
 const node = existsSync(packaged) ? packaged : process.execPath;
 export const CALLERS = 256;
 
-const median = values => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 export const versionOf = name => JSON.parse(readFileSync(join(here, 'node_modules', name, 'package.json'), 'utf8')).version;
 
 async function begin(name, role, address, settings) {

@@ -4,14 +4,13 @@ import { cpSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { GitServer } from '../support/git.mjs';
-import { atEnd, build, folder, row, run, start } from './tools.mjs';
+import { atEnd, build, folder, median, row, run, start } from './tools.mjs';
 
 const ROUNDS = 5;
 /* ext4 looks long for an inode where many were freed in the last seconds, and each job's workspace is removed after it. */
 const PAUSE_MS = 6000;
 const COMMITS = 10_000;
 const environment = { PATH: process.env.PATH, HOME: '/nonexistent', GIT_CONFIG_NOSYSTEM: '1', GIT_TERMINAL_PROMPT: '0', GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'safe.directory', GIT_CONFIG_VALUE_0: '*' };
-const median = figures => figures.sort((a, b) => a - b)[figures.length >> 1];
 
 /** A history of text that grows and changes, as fast-import reads it: always the same. */
 function history() {

@@ -10,6 +10,7 @@ export const folder = mkdtempSync(join(tmpdir(), 'exportd-bench-'));
 const ticks = Number(spawnSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }).stdout);
 
 export const row = (label, value) => console.log(`${label.padEnd(58)} ${value}`);
+export const median = figures => [...figures].sort((a, b) => a - b)[figures.length >> 1];
 export const resident = pid => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
 export const cpuMs = pid => { const f = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' '); return (Number(f[11]) + Number(f[12])) * 1000 / ticks; };
 
