@@ -40,13 +40,14 @@ static int by_value(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static natsConnection *connect_to(const char *url)
+/* at_once: each message goes out by itself; else, as is the library's default, together with what comes meanwhile. */
+static natsConnection *connect_to(const char *url, bool at_once)
 {
     natsOptions *options = NULL;
     natsConnection *connection = NULL;
     must(natsOptions_Create(&options), "options");
     natsOptions_SetURL(options, url);
-    natsOptions_SetSendAsap(options, true);
+    natsOptions_SetSendAsap(options, at_once);
     must(natsConnection_Connect(&connection, options), "connect");
     natsOptions_Destroy(options);
     return connection;
@@ -69,7 +70,7 @@ static pid_t start_responder(const char *url)
     pid_t child = fork();
     if (child == 0) {
         natsSubscription *subscription = NULL;
-        natsConnection *connection = connect_to(url);
+        natsConnection *connection = connect_to(url, true);
         must(natsConnection_Subscribe(&subscription, connection, "bench.floor", on_request, NULL), "subscribe");
         must(natsConnection_Flush(connection), "flush");
         if (write(ready[1], "", 1) != 1)
@@ -86,7 +87,7 @@ static pid_t start_responder(const char *url)
 static int floor_of(const char *url, int count)
 {
     pid_t responder = start_responder(url);
-    natsConnection *connection = connect_to(url);
+    natsConnection *connection = connect_to(url, true);
     int64_t *took = calloc((size_t)count, sizeof *took);
     for (int i = -200; i < count; i++) { /* the first are not counted */
         natsMsg *reply = NULL;
@@ -163,7 +164,7 @@ static int load_with(const char *url, const char *task, int jobs, int under_way,
     pthread_cond_init(&load.changed, NULL);
     load.began = calloc((size_t)jobs, sizeof *load.began);
     load.took = calloc((size_t)jobs, sizeof *load.took);
-    natsConnection *connection = connect_to(url);
+    natsConnection *connection = connect_to(url, under_way == 1);
     static const char *const subjects[] = {"task.completed", "task.failed"};
     for (int i = 0; i < 2; i++) {
         must(natsConnection_Subscribe(&subscription, connection, subjects[i], on_answer, &load), "subscribe");
@@ -198,7 +199,7 @@ static int fill(const char *url, const char *task, int jobs, int priority)
     jsCtx *js = NULL;
     jsOptions options;
     char text[300];
-    natsConnection *connection = connect_to(url);
+    natsConnection *connection = connect_to(url, false);
     jsOptions_Init(&options);
     must(natsConnection_JetStream(&js, connection, &options), "jetstream");
     for (int i = 0; i < jobs; i++) {

@@ -62,12 +62,27 @@ async function road(postgres, nats) {
     const many = await load(nats, 60_000, underWay);
     row(`NATS in and out, PostgreSQL, ${underWay} under way`, `${many.per_second} jobs/s, p50 ${many.p50_us} µs, p99 ${many.p99_us} µs (to reach: 5000)`);
   }
-  const whole = await json(tool, ['load', nats.url, 'noop-1', '60000', '60000', String(CALLERS)]);
-  row(`exportd, ${CALLERS} callers, publish to last answer`, `${whole.per_second} jobs/s`);
+  row(`exportd, ${CALLERS} callers, publish to last answer`, `${(await full(nats)).toFixed(0)} jobs/s`);
   row('host resident, after 190,000 jobs', `${resident(host.child.pid).toFixed(1)} MB`);
   await host.stop();
   await postgres.query('DROP DATABASE road WITH (FORCE)');
-  return whole.per_second;
+}
+
+/** Jobs a second from the first publish to the last answer: the figure that stands against the other queues' full road. */
+const full = async (nats, jobs = 60_000) => (await json(tool, ['load', nats.url, 'noop-1', String(jobs), String(jobs), String(CALLERS)])).per_second;
+
+/** Against the best of the other queues, in turns like oneByOne(). */
+async function against(postgres, nats, best) {
+  const host = await startConnected('against', { DATABASE_URL: await own(postgres, 'against'), NATS_URL: nats.url });
+  const turns = [];
+  for (let turn = 0; turn < 5; turn++) {
+    await full(nats, 15_000); // until it is warm, as in throughput()
+    turns.push({ ours: await full(nats), theirs: await best.again() });
+  }
+  await host.stop();
+  await postgres.query('DROP DATABASE against WITH (FORCE)');
+  const of = what => turns.map(what), ratios = of(turn => turn.ours / turn.theirs);
+  row(`exportd over ${best.label}, in turns`, `${median(ratios).toFixed(2)}; ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)} in ${turns.length} turns (to reach: 2); ${median(of(turn => turn.ours)).toFixed(0)} and ${median(of(turn => turn.theirs)).toFixed(0)} jobs/s`);
 }
 
 /**
@@ -106,7 +121,7 @@ export async function shared() {
   row('floor: NATS request and reply, two C clients: p50, p99', `${floor.p50_us} µs, ${floor.p99_us} µs`);
   row('floor: one commit of PostgreSQL (pgbench, 1 INSERT)', `${(await commitMs(postgres) * 1000).toFixed(0)} µs`);
   await memory(postgres, nats, redis);
-  const perSecond = await road(postgres, nats);
-  await peers(postgres, redis, perSecond);
+  await road(postgres, nats);
+  await against(postgres, nats, await peers(postgres, redis));
   await waiting(postgres, nats);
 }
