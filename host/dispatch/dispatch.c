@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define WATCH_MS 200
+#define AHEAD_DATA_MAX 16384 /* bytes; what is larger would not find room in the worker's socket */
 
 struct route_state *dispatch_known_route(struct dispatch *dispatch, const char *route_name)
 {
@@ -206,10 +207,18 @@ static struct active *next_to_start(const struct lane *lane)
     return active;
 }
 
+static bool can_start(const struct lane *lane, const struct active *active)
+{
+    if (dispatch_slots(lane) > 0)
+        return true;
+    return !lane->forwards && !active->pipeline && active->job->data_length <= AHEAD_DATA_MAX &&
+           pool_has_room_ahead(lane->pool);
+}
+
 void dispatch_pump(struct lane *lane)
 {
     struct active *active;
-    while ((active = next_to_start(lane)) && dispatch_is_open(lane) && dispatch_slots(lane) > 0 &&
+    while ((active = next_to_start(lane)) && dispatch_is_open(lane) && can_start(lane, active) &&
            !dispatch_bucket_is_behind(lane->dispatch)) {
         dispatch_unqueue(active);
         if (!dispatch_refuse_to_start(active) && !load_repro_first(active))

@@ -77,6 +77,25 @@ static void on_pool_finished(void *client, const struct worker_outcome *outcome)
     }
 }
 
+/* It goes on as if it had not been started. */
+static void on_pool_returned(void *client, uint64_t lease)
+{
+    struct lane *lane = client;
+    struct dispatch *dispatch = lane->dispatch;
+    struct active *active = dispatch_find_lease(dispatch, lease);
+    dispatch->running--;
+    if (!active)
+        dispatch->stale++;
+    else if (active->lost)
+        dispatch_drop(active);
+    else if (active->cancelled)
+        dispatch_finish_cancelled(active);
+    else if (dispatch->closing)
+        dispatch_release(active);
+    else
+        dispatch_enter(active);
+}
+
 static void on_pool_free_slot(void *client)
 {
     struct lane *lane = client;
@@ -96,6 +115,7 @@ const struct pool_events dispatch_pool_events = {
     .log = on_pool_log,
     .progress = on_pool_progress,
     .finished = on_pool_finished,
+    .returned = on_pool_returned,
     .free_slot = on_pool_free_slot,
     .sandbox = on_pool_sandbox,
 };

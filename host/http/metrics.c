@@ -82,7 +82,8 @@ static void write_jobs(FILE *out, const struct dispatch_stats *stats)
     single(out, "exportd_jobs_waiting_oldest_seconds", "gauge",
            "Age of a job that could run and waits; 0 where there is none.",
            stats->oldest_waiting_ms ? (double)(clock_now_ms() - stats->oldest_waiting_ms) / 1000 : 0);
-    single(out, "exportd_jobs_running", "gauge", "Jobs in workers, and at the upstream.", (double)stats->running);
+    single(out, "exportd_jobs_running", "gauge",
+           "Jobs at workers, with the short ones that were sent ahead, and at the upstream.", (double)stats->running);
     single(out, "exportd_jobs_in_memory", "gauge", "Jobs that this host has leased.", (double)stats->in_memory);
     if (stats->has_upstream) {
         single(out, "exportd_upstream_jobs", "gauge", "Jobs that the upstream does just now.",

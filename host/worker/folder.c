@@ -40,7 +40,7 @@ static void on_measured(uv_work_t *request, int status)
             message, sizeof message,
             "wrote more into its folder than its limit of %lld MB, or nested it too deep; raise [plugin %s] disk",
             (long long)(worker->spec->file_bytes >> 20), worker->spec->name);
-        worker_condemn(worker, "worker_disk", message);
+        worker_end_for(worker, "worker_disk", message);
     }
     worker_release(worker);
     free(measurement);

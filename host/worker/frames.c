@@ -124,7 +124,8 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
                       "over as artifacts",
                       head.result_length, (long long)worker->spec->max_result_bytes);
         }
-        if (worker->state == ENDING && error_is_set(&worker->verdict) && outcome.status != EXPORTD_OK) {
+        if (worker->state == ENDING && error_is_set(&worker->verdict) && outcome.status != EXPORTD_OK &&
+            worker->ahead_count == 0) {
             /* It was told to stop, and did: the host's reason is the one that counts. */
             outcome.error = worker->verdict;
             outcome.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL;
@@ -135,7 +136,7 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
         }
         outcome.artifacts = artifacts;
         if (head.used_workspace || worker->moved_in) {
-            snprintf(job_path, sizeof job_path, "%s/%s", worker->folder, worker->job_folder);
+            snprintf(job_path, sizeof job_path, "%s/%s", worker->folder, worker->current.folder);
             outcome.folder = job_path;
         }
         worker_finish_job(worker, &outcome);

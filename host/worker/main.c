@@ -5,6 +5,7 @@
  * start-up time: it needs jansson, libltdl and libseccomp.
  */
 #include "worker/runtime.h"
+#include "worker/turn.h"
 #include "worker/wire.h"
 
 #include <fcntl.h>
@@ -43,6 +44,6 @@ int main(int argc, char **argv)
     if (argc > 1 && getppid() != (pid_t)strtol(argv[1], NULL, 10))
         return 0;                        /* the host died in between */
     fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC); /* what a plugin starts has no business there */
-    close_range(WIRE_FD + 1, ~0u, 0);
+    close_range(TURN_FD + 1, ~0u, 0);
     return runtime_main(WIRE_FD);
 }

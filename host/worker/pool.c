@@ -59,6 +59,16 @@ static void on_finished(void *client, struct worker_process *worker, const struc
         pool->events->free_slot(pool->client);
 }
 
+static void on_returned(void *client, struct worker_process *worker, uint64_t lease)
+{
+    struct pool *pool = client;
+    if (pool->retired && worker_process_is_usable(worker))
+        worker_process_stop(worker, false);
+    pool->events->returned(pool->client, lease);
+    if (!pool->closing)
+        pool->events->free_slot(pool->client);
+}
+
 struct cleaning {
     uv_work_t request;
     char *folder;
@@ -121,6 +131,7 @@ static const struct worker_events worker_events = {
     .log = on_log,
     .progress = on_progress,
     .finished = on_finished,
+    .returned = on_returned,
     .gone = on_gone,
 };
 
@@ -160,9 +171,34 @@ int pool_slots(const struct pool *pool)
     return slots;
 }
 
+/* The worker that is to be replaced soon is left to come to its end. */
+static int room_ahead(const struct pool *pool, const struct worker_process *worker)
+{
+    int room = worker_process_room_ahead(worker), left = (int)pool->settings->recycle - worker_process_jobs(worker);
+    return left > WORKER_AHEAD_MAX ? room : 0;
+}
+
+static struct worker_process *worker_with_room(const struct pool *pool)
+{
+    struct worker_process *best = NULL;
+    for (int i = 0; i < pool->count; i++) {
+        int room = room_ahead(pool, pool->workers[i]);
+        if (room > 0 && (!best || room > room_ahead(pool, best)))
+            best = pool->workers[i];
+    }
+    return best;
+}
+
+bool pool_has_room_ahead(const struct pool *pool)
+{
+    return !pool->closing && !pool->retired && pool_slots(pool) == 0 && worker_with_room(pool);
+}
+
 int pool_start(struct pool *pool, const struct worker_job *job, struct error *error)
 {
     struct worker_process *worker = idle_worker(pool);
+    if (!worker && pool->count >= (int)pool->settings->workers)
+        worker = worker_with_room(pool);
     if (!worker) {
         worker = worker_process_start(pool->loop, pool->spec, &worker_events, pool, error);
         if (!worker)
@@ -177,8 +213,8 @@ int pool_start(struct pool *pool, const struct worker_job *job, struct error *er
 bool pool_interrupt(struct pool *pool, uint64_t lease, const char *code, bool retryable, const char *message)
 {
     for (int i = 0; i < pool->count; i++) {
-        if (worker_process_lease(pool->workers[i]) == lease) {
-            worker_process_interrupt(pool->workers[i], code, retryable, message);
+        if (worker_process_has(pool->workers[i], lease)) {
+            worker_process_interrupt_job(pool->workers[i], lease, code, retryable, message);
             return true;
         }
     }

@@ -21,6 +21,8 @@ struct pool_events {
     /* Called once for each job that pool_start() took. outcome->folder, where there is one, is the receiver's to
      * remove. */
     void (*finished)(void *client, const struct worker_outcome *outcome);
+    /* A job that pool_start() took was not begun, and waits no longer here; finished() is not called for it. */
+    void (*returned)(void *client, uint64_t lease);
     /* A slot has come free. */
     void (*free_slot)(void *client);
     /* What the sandbox of a worker turned out to be: {"landlock": ABI, "seccomp": bool}. */
@@ -40,7 +42,11 @@ struct pool *pool_new(uv_loop_t *loop, const struct worker_spec *spec, const str
 /* How many jobs pool_start() would take now. */
 int pool_slots(const struct pool *pool);
 
-/* Gives a job to an idle worker, or to a new one. Returns 0, or -1 with error set where no process can be started. */
+/* No worker is free, but one whose jobs are short takes some ahead, if they bring no workspace. */
+bool pool_has_room_ahead(const struct pool *pool);
+
+/* Gives a job to an idle worker, to a new one, or to one that has room ahead. Returns 0, or -1 with error set where
+ * no process can be started. */
 int pool_start(struct pool *pool, const struct worker_job *job, struct error *error);
 
 /* Interrupts the job of that lease, if it runs here. Returns whether it does. */

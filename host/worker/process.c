@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define FIRST_MEASURE_NS 500000000LL /* of a job's folder: the short ones aren't worth it */
 #define BURY_WAIT_NS 1000000000LL    /* from its exit to the end of its pipe */
 #define NAME_COUNTER_TEXT_MAX 64
+#define LIE_LIMIT_NS 5000000000LL    /* after its time, with one that says that it has begun another job since */
+#define AHEAD_PATIENCE_NS 50000000LL /* with a job that others wait for in the same worker */
 
 /* SIGKILL for a worker that may start processes goes through its keeper, who kills them all; see worker/keeper.h. */
 static void kill_all(struct worker_process *worker, int number)
@@ -39,12 +42,19 @@ static void kill_all(struct worker_process *worker, int number)
         uv_process_kill(&worker->process, number);
 }
 
-void worker_condemn(struct worker_process *worker, const char *code, const char *message)
+void worker_end_for(struct worker_process *worker, const char *code, const char *message)
 {
     error_set(&worker->verdict, code, true, "the plugin %s %s", worker->spec->name, message);
     worker->state = ENDING;
-    worker->condemned = true;
     kill_all(worker, SIGKILL);
+    /* A keeper takes a moment, and what is said meanwhile doesn't count. */
+    worker->condemned = worker->condemned || worker->spec->exec;
+}
+
+void worker_condemn(struct worker_process *worker, const char *code, const char *message)
+{
+    worker->condemned = true;
+    worker_end_for(worker, code, message);
 }
 
 /* An outcome of a worker that has to end before it is told. */
@@ -53,15 +63,50 @@ struct held_outcome {
     char *result, *folder;
 };
 
+void worker_be_idle(struct worker_process *worker)
+{
+    worker->lease = 0;
+    worker->deadline_ns = 0;
+    worker->idle_since_ns = clock_monotonic_ns();
+}
+
+/* It is the worker's turn from now on. */
+static void make_current(struct worker_process *worker, const struct sent_job *job)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    worker->lease = job->lease;
+    worker->current = *job;
+    worker->idle_since_ns = 0;
+    worker->begun_ns = now_ns;
+    worker->deadline_ns = now_ns + worker->spec->timeout_ms * 1000000;
+    worker->measure_ns = now_ns + FIRST_MEASURE_NS;
+    worker->moved_in = false;
+}
+
+static void go_on(struct worker_process *worker)
+{
+    if (worker->ahead_count == 0) {
+        worker_be_idle(worker);
+        return;
+    }
+    make_current(worker, &worker->ahead[0]);
+    worker->ahead_count--;
+    memmove(worker->ahead, worker->ahead + 1, (size_t)worker->ahead_count * sizeof *worker->ahead);
+    if (worker->stop_lease != worker->lease)
+        return;
+    worker->stop_lease = 0;
+    worker_process_interrupt(worker, worker->stop_reason.code, worker->stop_reason.retryable,
+                             worker->stop_reason.message);
+}
+
 static void tell_outcome(struct worker_process *worker, struct worker_outcome *outcome)
 {
     outcome->lease = worker->lease;
-    worker->lease = 0;
-    worker->deadline_ns = 0;
     worker->frame_bytes = 0;
     worker->said_bytes = 0;
     worker->jobs++;
-    worker->idle_since_ns = clock_monotonic_ns();
+    worker_note_duration(worker, clock_monotonic_ns() - worker->begun_ns);
+    go_on(worker);
     worker->events->finished(worker->client, worker, outcome);
 }
 
@@ -108,6 +153,7 @@ void worker_release(struct worker_process *worker)
 {
     if (--worker->open_handles > 0)
         return;
+    worker_unshare_turns(worker->turns);
     free(worker->folder);
     free(worker->input);
     free(worker);
@@ -143,20 +189,24 @@ static void bury(struct worker_process *worker)
 {
     if (worker->state == DEAD || !worker->exited || uv_is_active((uv_handle_t *)&worker->pipe))
         return;
+    uint64_t returned[WORKER_SENT_MAX];
+    int returned_count = worker_take_back(worker, returned);
     if (!worker->held)
         judge_end(worker);
     worker->state = DEAD;
     if (worker->held) {
         tell_held_outcome(worker);
-    } else if (worker->lease) {
+    }
+    while (worker->lease) { /* one, unless it lied about what it had begun */
         struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
                                          .error = worker->verdict,
                                          .crashed = true};
-        char *folder = worker->moved_in ? memory_format("%s/%s", worker->folder, worker->job_folder) : NULL;
+        char *folder = worker->moved_in ? memory_format("%s/%s", worker->folder, worker->current.folder) : NULL;
         outcome.folder = folder;
         tell_outcome(worker, &outcome);
         free(folder);
     }
+    worker_tell_returned(worker, returned, returned_count);
     worker->events->gone(worker->client, worker, &worker->verdict);
     uv_close((uv_handle_t *)&worker->process, on_closed);
     uv_close((uv_handle_t *)&worker->pipe, on_closed);
@@ -211,7 +261,7 @@ static void on_speech(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
     }
     worker->said_bytes += count;
     if (worker->said_bytes > SAID_MAX && worker->state != ENDING) {
-        worker_condemn(worker, "worker_flooded", "wrote more than 64 MB to its standard error");
+        worker_end_for(worker, "worker_flooded", "wrote more than 64 MB to its standard error");
         return;
     }
     /* The last words of a process that dies say why: an assertion, a C++ exception, a sanitizer. */
@@ -355,11 +405,14 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
     char parent[NAME_COUNTER_TEXT_MAX];
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     char *arguments[] = {(char *)(uintptr_t) "exportd-worker", parent, (char *)(uintptr_t)spec->name, NULL};
-    uv_stdio_container_t stdio[4] = {
+    int turns_fd = -1;
+    worker->turns = spec->probe ? NULL : worker_share_turns(&turns_fd);
+    uv_stdio_container_t stdio[5] = {
         {.flags = UV_IGNORE},
         {.flags = UV_IGNORE},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&worker->speech},
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&worker->pipe},
+        {.flags = UV_INHERIT_FD, .data.fd = turns_fd},
     };
     uv_process_options_t options = {
         .exit_cb = on_process_exit,
@@ -367,10 +420,12 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
         .args = arguments,
         .env = environment,
         .flags = UV_PROCESS_DETACHED, /* a process group of its own */
-        .stdio_count = 4,
+        .stdio_count = turns_fd >= 0 ? 5 : 4,
         .stdio = stdio,
     };
     int failed = uv_spawn(loop, &worker->process, &options);
+    if (turns_fd >= 0)
+        close(turns_fd);
     for (char **entry = environment; *entry; entry++)
         free(*entry);
     if (failed) {
@@ -393,7 +448,7 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
 /* On one file system: nothing is copied. */
 static int move_in(struct worker_process *worker, const char *workspace)
 {
-    char *path = memory_format("%s/%s", worker->folder, worker->job_folder);
+    char *path = memory_format("%s/%s", worker->folder, worker->current.folder);
     worker->moved_in = rename(workspace, path) == 0;
     if (!worker->moved_in) {
         char message[600];
@@ -406,19 +461,24 @@ static int move_in(struct worker_process *worker, const char *workspace)
 
 void worker_process_run(struct worker_process *worker, const struct worker_job *job)
 {
-    worker->lease = job->lease;
-    worker->idle_since_ns = 0;
-    worker->last_words_length = 0;
-    worker->last_words[0] = '\0';
-    worker->deadline_ns = clock_monotonic_ns() + worker->spec->timeout_ms * 1000000;
-    worker->measure_ns = clock_monotonic_ns() + FIRST_MEASURE_NS;
-    snprintf(worker->job_folder, sizeof worker->job_folder, "job-%d-%08x", worker->jobs + 1,
+    struct sent_job sent = {.lease = job->lease, .turn = ++worker->last_turn};
+    snprintf(sent.folder, sizeof sent.folder, "job-%" PRIu64 "-%08x", sent.turn,
              (unsigned)uv_hrtime()); /* tree_spread() goes by the name */
-    worker->moved_in = false;
+    if (worker->lease != 0) {
+        worker->ahead[worker->ahead_count++] = sent;
+    } else {
+        worker->given = sent.turn;
+        worker->recalled = false;
+        worker->last_words_length = 0;
+        worker->last_words[0] = '\0';
+        if (worker->turns)
+            turns_give(worker->turns, sent.turn);
+        make_current(worker, &sent);
+    }
     if (job->workspace && move_in(worker, job->workspace) != 0)
         return;
-    json_t *head = json_pack("{s:s, s:s, s:i, s:s, s:s*}", "id", job->id, "route", job->route, "attempt",
-                             job->attempt, "folder", worker->job_folder, "trace", job->trace);
+    json_t *head = json_pack("{s:s, s:s, s:i, s:s, s:I, s:s*}", "id", job->id, "route", job->route, "attempt",
+                             job->attempt, "folder", sent.folder, "turn", (json_int_t)sent.turn, "trace", job->trace);
     char text[2048];
     size_t length = json_dumpb(head, text, sizeof text - 1, JSON_COMPACT);
     json_decref(head);
@@ -499,13 +559,17 @@ void worker_process_watch(struct worker_process *worker)
                  "used more memory (%lld MB) than its limit of %lld MB; raise [plugin %s] memory",
                  (long long)(worker->resident_bytes >> 20), (long long)(worker->spec->memory_bytes >> 20),
                  worker->spec->name);
-        worker_condemn(worker, "worker_memory", message);
+        worker_end_for(worker, "worker_memory", message);
     } else if (worker->deadline_ns && now_ns >= worker->deadline_ns) {
         char message[256];
         snprintf(message, sizeof message,
                  "the plugin %s ran longer than its timeout of %.3g s; raise [plugin %s] timeout", worker->spec->name,
                  (double)worker->spec->timeout_ms / 1000, worker->spec->name);
-        worker_process_interrupt(worker, "worker_timeout", true, message);
+        worker_process_interrupt_job(worker, worker->lease, "worker_timeout", true, message);
+        if (worker->deadline_ns && now_ns >= worker->deadline_ns + LIE_LIMIT_NS)
+            worker_process_interrupt(worker, "worker_timeout", true, message);
+    } else if (worker->ahead_count > 0 && !worker->recalled && now_ns - worker->begun_ns > AHEAD_PATIENCE_NS) {
+        worker_recall(worker);
     } else {
         worker_watch_folder(worker, now_ns);
     }
@@ -518,7 +582,8 @@ bool worker_process_is_idle(const struct worker_process *worker)
 
 bool worker_process_is_usable(const struct worker_process *worker)
 {
-    return worker->lease == 0 && (worker->state == STARTING || worker->state == READY) && worker->kill_ns == 0;
+    return worker->lease == 0 && !worker->exited && (worker->state == STARTING || worker->state == READY) &&
+           worker->kill_ns == 0;
 }
 
 uint64_t worker_process_lease(const struct worker_process *worker)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#define WORKER_AHEAD_MAX 8   /* jobs that a worker is sent while it has one */
 #define WORKER_STAGE_MAX 201 /* of a progress' text, with its NUL */
 
 struct worker_process;
@@ -73,6 +74,8 @@ struct worker_events {
     /* The job that worker_process_run() started is over. The worker takes another unless worker_process_is_usable()
      * denies it. */
     void (*finished)(void *client, struct worker_process *worker, const struct worker_outcome *outcome);
+    /* A job that was sent ahead was not begun, and is not this worker's any more. Never called where none is. */
+    void (*returned)(void *client, struct worker_process *worker, uint64_t lease);
     /* The process is gone, and this was the last call; error says how where it wasn't asked to, else it is empty. */
     void (*gone)(void *client, struct worker_process *worker, const struct error *error);
 };
@@ -81,11 +84,20 @@ struct worker_events {
 struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker_spec *spec,
                                             const struct worker_events *events, void *client, struct error *error);
 
-/* Hands it a job; may be called before ready(). Its data is copied where the pipe is full. Only when idle. */
+/* Hands it a job; may be called before ready(). Its data is copied where the pipe is full. Only when idle, or where
+ * there is room ahead: then the job, which can't bring a workspace, is begun after those before it, or returned(). */
 void worker_process_run(struct worker_process *worker, const struct worker_job *job);
+
+/* How many jobs it takes beside the one that it has: some where its last ones were short. */
+int worker_process_room_ahead(const struct worker_process *worker);
 
 /* Asks the current job to stop: SIGTERM, after grace_ms SIGKILL. code and message become its error. */
 void worker_process_interrupt(struct worker_process *worker, const char *code, bool retryable, const char *message);
+
+/* The same for a job that may have been sent ahead; one that was not begun is returned() at once. */
+void worker_process_interrupt_job(struct worker_process *worker, uint64_t lease, const char *code, bool retryable,
+                                  const char *message);
+bool worker_process_has(const struct worker_process *worker, uint64_t lease); /* now, or ahead */
 
 /* Ends an idle worker (SIGTERM, then SIGKILL), or kills at once. gone() follows. */
 void worker_process_stop(struct worker_process *worker, bool at_once);

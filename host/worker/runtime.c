@@ -6,13 +6,16 @@
 #include "worker/keeper.h"
 #include "worker/loader.h"
 #include "worker/sandbox.h"
+#include "worker/turn.h"
 #include "worker/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,7 +37,9 @@ static volatile sig_atomic_t stop_fd = -1;
 struct runtime {
     struct exportd_job job; /* first: the plugin's handle is this struct */
     int fd;
+    struct wire_reader *reader;
     uint64_t lease;
+    struct turns *turns; /* shared with the host; NULL: it sends nothing ahead */
     json_t *options;
     json_t *secrets;
     const char *workspace_root;
@@ -312,6 +317,9 @@ static int run_job(struct runtime *runtime, const struct wire_header *header, co
     const char *folder = json_string_value(json_object_get(head, "folder"));
     if (!id || !route || !folder || !data)
         goto out; /* the host never sends that: end, and be replaced */
+    failed = 0;
+    if (runtime->turns && !turns_take(runtime->turns, (uint64_t)json_integer_value(json_object_get(head, "turn"))))
+        goto out; /* it was recalled, and runs elsewhere */
 
     reset_job(runtime);
     runtime->lease = header->lease;
@@ -415,7 +423,7 @@ static void run_jobs(struct runtime *runtime)
     while (!stop_requested) {
         struct wire_header header;
         char *payload = NULL;
-        int got = wire_receive(runtime->fd, &header, &payload, FRAME_MAX);
+        int got = wire_receive(runtime->reader, &header, &payload, FRAME_MAX);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0 || header.type != WIRE_START) {
@@ -429,9 +437,26 @@ static void run_jobs(struct runtime *runtime)
     }
 }
 
+/* Returns 0, or -1 where the host shares its turns and they can't be had: then no job may begin. */
+static int map_turns(struct runtime *runtime)
+{
+    if (fcntl(TURN_FD, F_GET_SEALS) < 0) {
+        close(TURN_FD); /* whatever it is */
+        return 0;
+    }
+    void *shared = mmap(NULL, sizeof(struct turns), PROT_READ | PROT_WRITE, MAP_SHARED, TURN_FD, 0);
+    close(TURN_FD); /* what a plugin starts has no business there */
+    if (shared == MAP_FAILED)
+        return -1;
+    runtime->turns = shared;
+    return 0;
+}
+
 int runtime_main(int fd)
 {
-    struct runtime runtime = {.fd = fd, .artifacts = json_array()};
+    static struct wire_reader reader;
+    reader.fd = fd;
+    struct runtime runtime = {.fd = fd, .reader = &reader, .artifacts = json_array()};
     runtime.job = (struct exportd_job){.size = sizeof runtime.job, .host = &host_table, .id = "", .route = ""};
     struct error error = {0};
     struct wire_header header;
@@ -446,7 +471,11 @@ int runtime_main(int fd)
     sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 
-    if (wire_receive(fd, &header, &payload, FRAME_MAX) != 1 || header.type != WIRE_CONFIGURE)
+    if (map_turns(&runtime) != 0) {
+        exit_code = 70;
+        goto out;
+    }
+    if (wire_receive(&reader, &header, &payload, FRAME_MAX) != 1 || header.type != WIRE_CONFIGURE)
         goto out; /* the host is gone already */
     configuration = json_loadb(payload, header.length, 0, NULL);
     memset(payload, 0, header.length);

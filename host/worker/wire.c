@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -47,12 +48,31 @@ int wire_send(int fd, uint32_t type, uint64_t lease, const void *payload, size_t
     return wire_send2(fd, type, lease, payload, length, NULL, 0);
 }
 
+/* What is there, at the most length bytes: all that is small comes by the reader's buffer. */
+static ssize_t read_some(struct wire_reader *reader, char *buffer, size_t length)
+{
+    if (reader->start == reader->end) {
+        if (length >= sizeof reader->bytes)
+            return recv(reader->fd, buffer, length, 0);
+        ssize_t count = recv(reader->fd, reader->bytes, sizeof reader->bytes, 0);
+        if (count <= 0)
+            return count;
+        reader->start = 0;
+        reader->end = (size_t)count;
+    }
+    size_t there = reader->end - reader->start;
+    size_t taken = length < there ? length : there;
+    memcpy(buffer, reader->bytes + reader->start, taken);
+    reader->start += taken;
+    return (ssize_t)taken;
+}
+
 /* Returns 1 when length bytes were read, 0 at the end of the stream before the first, -1 on an error. */
-static int read_all(int fd, void *buffer, size_t length, bool may_be_interrupted)
+static int read_all(struct wire_reader *reader, void *buffer, size_t length, bool may_be_interrupted)
 {
     size_t done = 0;
     while (done < length) {
-        ssize_t count = recv(fd, (char *)buffer + done, length - done, 0);
+        ssize_t count = read_some(reader, (char *)buffer + done, length - done);
         if (count > 0) {
             done += (size_t)count;
             continue;
@@ -68,9 +88,9 @@ static int read_all(int fd, void *buffer, size_t length, bool may_be_interrupted
     return 1;
 }
 
-int wire_receive(int fd, struct wire_header *header, char **payload, size_t max_length)
+int wire_receive(struct wire_reader *reader, struct wire_header *header, char **payload, size_t max_length)
 {
-    int got = read_all(fd, header, sizeof *header, true);
+    int got = read_all(reader, header, sizeof *header, true);
     if (got <= 0)
         return got;
     if (header->length > max_length) {
@@ -80,7 +100,7 @@ int wire_receive(int fd, struct wire_header *header, char **payload, size_t max_
     char *buffer = malloc((size_t)header->length + 1);
     if (!buffer)
         return -1;
-    if (header->length > 0 && read_all(fd, buffer, header->length, false) != 1) {
+    if (header->length > 0 && read_all(reader, buffer, header->length, false) != 1) {
         free(buffer);
         return -1;
     }

@@ -7,7 +7,7 @@
  *
  *   type            way             payload
  *   CONFIGURE       host -> worker  JSON object, see worker/runtime.c
- *   START           host -> worker  JSON head {"id","route","attempt","workspace"}, NUL, the job's data as JSON
+ *   START           host -> worker  JSON head {"id","route","attempt","folder","turn"}, NUL, the job's data as JSON
  *   READY           worker -> host  JSON: {"manifest","sandbox"}
  *   REFUSED         worker -> host  JSON: {"code","message"}: the plugin can't be loaded, or its init() failed
  *   LOG             worker -> host  one byte (enum exportd_log_level), then the text
@@ -67,8 +67,15 @@ int wire_send(int fd, uint32_t type, uint64_t lease, const void *payload, size_t
 int wire_send2(int fd, uint32_t type, uint64_t lease, const void *first, size_t first_length, const void *second,
                size_t second_length);
 
+/* The worker's end, where frames are read: {.fd = …}. */
+struct wire_reader {
+    int fd;
+    size_t start, end; /* of what was read and not yet asked for */
+    char bytes[16384];
+};
+
 /* Blocking. Reads one frame into a new buffer with a NUL behind it (free it). Returns 1, 0 at the end of the stream,
  * -1 on an error (errno; EINTR only between frames, EMSGSIZE for a payload over max_length). */
-int wire_receive(int fd, struct wire_header *header, char **payload, size_t max_length);
+int wire_receive(struct wire_reader *reader, struct wire_header *header, char **payload, size_t max_length);
 
 #endif

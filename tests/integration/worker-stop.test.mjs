@@ -43,16 +43,16 @@ async function startWorker(t, env = {}) {
   return worker;
 }
 
-/** A configuration is received in two pieces, its header and its payload; so is a job. */
+/** A configuration is received in one piece; so is a job. */
 const preloaded = receive => ({ LD_PRELOAD: join(build, 'tools/stop-before-wait.so'), STOP_BEFORE_WAIT: String(receive) });
 
 test('a worker that is told to stop just before it waits for its first job ends', async t => {
-  const worker = await startWorker(t, preloaded(3));
+  const worker = await startWorker(t, preloaded(2));
   assert.deepEqual(await worker.exited(), { code: 0, signal: null });
 });
 
 test('a worker that is told to stop just before it waits for its next job ends', async t => {
-  const worker = await startWorker(t, preloaded(5));
+  const worker = await startWorker(t, preloaded(3));
   worker.start('echo');
   assert.deepEqual(await worker.exited(), { code: 0, signal: null });
   assert.ok(worker.frames.some(({ type }) => type === RESULT), 'its job is done');

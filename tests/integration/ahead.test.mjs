@@ -1,0 +1,163 @@
+// Jobs that are sent ahead to a worker whose last ones were short: each runs once, wherever it ends up.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startHost, until } from '../support/host.mjs';
+
+const start = (t, workers) => startHost(t, { plugins: ['brisk'], conf: { 'b.conf': `[plugin brisk]\ncache = brisk\nworkers = ${workers}\n[jobs]\nmax_attempts = 1\n` } });
+const running = host => host.metric('exportd_jobs_running');
+const begun = host => readFileSync(join(host.state, 'cache/brisk/begun'), 'utf8').trim().split('\n').sort();
+
+let serial = 0;
+/** Hands in jobs of these data, and returns their ids. */
+async function hand(host, list) {
+  const ids = list.map(() => `job-${++serial}`);
+  for (let i = 0; i < ids.length; i += 40)
+    await Promise.all(ids.slice(i, i + 40).map((jobId, k) => host.process_({ jobId, task: 'brisk', data: list[i + k] })));
+  return ids;
+}
+
+const short = count => Array.from({ length: count }, () => ({}));
+
+/** Until some were sent ahead: more run than there are workers. Returns the ids of the jobs that it took. */
+async function warm(host, workers) {
+  const ids = [];
+  await until(async () => {
+    const blocking = Array.from({ length: workers }, () => ({ ms: 300 }));
+    const these = await hand(host, [...blocking, ...short(600)]);
+    ids.push(...these);
+    let most = 0, last;
+    do {
+      most = Math.max(most, await running(host));
+      last = (await host.get(`/jobs/${these.at(-1)}`)).json;
+    } while (last.status !== 'completed');
+    return most > workers;
+  }, 'jobs that are sent ahead');
+  for (const id of ids) assert.equal((await host.finished(id)).status, 'completed', id);
+  return ids;
+}
+
+const workerOf = host => Number(execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n')
+  .find(line => line.includes(`exportd-worker ${host.process.pid} brisk`)).trim().split(' ')[0]);
+
+const ends = (host, ids) => Promise.all(ids.map(id => host.finished(id)));
+
+test('short jobs are sent ahead, and each runs once, one after the other', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  assert.deepEqual(begun(host), ids.sort());
+  assert.equal(await running(host), 0);
+  assert.equal(await host.metric('exportd_workers_started_total{plugin="brisk"}'), 1);
+});
+
+test('those behind a long job run elsewhere meanwhile', async t => {
+  const host = await start(t, 2);
+  const ids = await warm(host, 2);
+  for (let round = 0; round < 3; round++) {
+    const list = short(120);
+    list[40] = { ms: 4000 };
+    const these = await hand(host, list);
+    ids.push(...these);
+    const all = await ends(host, these), long = all[40];
+    assert.ok(all.every(job => job.status === 'completed'));
+    for (const job of all) if (job !== long) assert.ok(job.processedAt < long.processedAt, `${job.jobId} waited for ${long.jobId}`);
+  }
+  assert.deepEqual(begun(host), ids.sort());
+});
+
+test('a crash costs the job that crashed, and none behind it', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  const list = short(200).map((data, i) => (i % 25 === 24 ? { crash: true } : data));
+  const these = await hand(host, list);
+  const all = await ends(host, these);
+  all.forEach((job, i) => assert.equal(job.status, list[i].crash ? 'failed' : 'completed', `${job.jobId}: ${job.errorCode}`));
+  assert.ok(all.every(job => job.attempts === 1));
+  assert.deepEqual(begun(host), [...ids, ...these].sort());
+});
+
+test('a worker that is killed takes one job with it', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  const list = short(120);
+  list[30] = { ms: 60_000 };
+  const these = await hand(host, list);
+  await until(() => begun(host).includes(these[30]), 'the long job');
+  process.kill(workerOf(host), 'SIGKILL');
+  const all = await ends(host, these);
+  all.forEach((job, i) => assert.equal(job.status, i === 30 ? 'failed' : 'completed', `${job.jobId}: ${job.errorCode}`));
+  assert.deepEqual(begun(host), [...ids, ...these].sort());
+});
+
+test('a worker that sleeps while what is behind its job is recalled does that job when it wakes', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  for (let round = 0; round < 3; round++) {
+    const pid = workerOf(host);
+    process.kill(pid, 'SIGSTOP');
+    const these = await hand(host, short(40));
+    ids.push(...these);
+    if (round > 0) await host.request('DELETE', `/jobs/${these[39]}`); // one that waits here, or in the worker
+    await new Promise(done => setTimeout(done, 500)); // the host looks five times a second
+    process.kill(pid, 'SIGCONT');
+    const all = await ends(host, these);
+    all.forEach((job, i) => assert.equal(job.status, round > 0 && i === 39 ? 'cancelled' : 'completed', `${job.jobId}: ${job.errorCode}`));
+    if (round > 0) ids.pop();
+  }
+  assert.deepEqual(begun(host), ids.sort());
+});
+
+test('one behind a long job can be cancelled at once, and never begins', async t => {
+  const host = await start(t, 1);
+  await warm(host, 1);
+  const these = await hand(host, [...short(20), { ms: 5000 }, ...short(30)]);
+  await until(() => begun(host).includes(these[20]), 'the long job');
+  const target = these[25];
+  await host.request('DELETE', `/jobs/${target}`);
+  assert.equal((await host.finished(target)).status, 'cancelled');
+  assert.equal((await host.get(`/jobs/${these[20]}`)).json.status, 'running');
+  const all = await ends(host, these);
+  all.forEach(job => assert.equal(job.status, job.jobId === target ? 'cancelled' : 'completed', job.jobId));
+  assert.ok(!begun(host).includes(target));
+});
+
+test('a long job that is cancelled takes none with it that is behind it', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  for (let round = 0; round < 3; round++) {
+    const these = await hand(host, [...short(20), { ms: 60_000 }, ...short(30)]);
+    ids.push(...these);
+    await until(() => begun(host).includes(these[20]), 'the long job');
+    await host.request('DELETE', `/jobs/${these[20]}`);
+    const all = await ends(host, these);
+    all.forEach((job, i) => assert.equal(job.status, i === 20 ? 'cancelled' : 'completed', job.jobId));
+  }
+  assert.deepEqual(begun(host), ids.sort());
+});
+
+test('short jobs that are cancelled while they run by are cancelled or completed, and no other is', async t => {
+  const host = await start(t, 1);
+  await warm(host, 1);
+  const these = await hand(host, short(200));
+  const chosen = new Set(these.filter((_, i) => i % 3 === 0));
+  const more = hand(host, short(200));
+  await Promise.all([...chosen].map(id => host.request('DELETE', `/jobs/${id}`)));
+  const all = await ends(host, [...these, ...await more]);
+  for (const job of all) assert.ok(job.status === 'completed' || chosen.has(job.jobId) && job.status === 'cancelled', `${job.jobId}: ${job.status} ${job.errorCode}`);
+  const counts = new Map();
+  for (const id of begun(host)) counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const job of all.filter(({ status }) => status === 'completed')) assert.equal(counts.get(job.jobId), 1, job.jobId);
+});
+
+test('what is ahead when the host stops goes back to the store, and runs once after the next start', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  const these = await hand(host, [...short(20), { ms: 2000 }, ...short(30)]);
+  await until(() => begun(host).includes(these[20]), 'the long job');
+  await host.stop();
+  await host.start();
+  for (const job of await ends(host, these)) assert.equal(job.status, 'completed', job.jobId);
+  assert.deepEqual(begun(host), [...ids, ...these].sort());
+});
