@@ -9,6 +9,7 @@ for program in "$1"/unit/test_*; do
   if ! EXPORTD_BUILD="$1" EXPORTD_SOURCE="$PWD" EXPORTD_VALGRIND=1 "${runner[@]}" valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,possible \
     --error-exitcode=99 --suppressions=tests/valgrind.supp "$program" >"$1/valgrind.log" 2>&1; then
     echo "valgrind: $(basename "$program") failed:" >&2
+    grep -E -A 3 '\[ +(ERROR|FAILED) +\]' "$1/valgrind.log" >&2 || true # a failed test leaks, and the leaks come last
     tail -n 60 "$1/valgrind.log" >&2
     failed=1
   fi
