@@ -1,7 +1,9 @@
 /*
- * The jobs that a worker was sent ahead, and their way back to whoever sent them.
+ * Whose turn it is in a worker; the jobs that it was sent ahead, and their way back to whoever sent them.
  */
 #include "worker/internal.h"
+
+#include "base/clock.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -10,6 +12,8 @@
 
 #define QUICK_NS 5000000LL /* a short job, as the host sees it: it may have been busy meanwhile */
 #define QUICK_RUN 16       /* so many in a row, before the next is sent ahead */
+
+#define FIRST_MEASURE_NS 500000000LL /* of a job's folder: the short ones aren't worth it */
 
 struct turns *worker_share_turns(int *fd)
 {
@@ -34,9 +38,55 @@ void worker_unshare_turns(struct turns *turns)
         munmap(turns, sizeof *turns);
 }
 
-void worker_note_duration(struct worker_process *worker, int64_t took_ns)
+static void note_duration(struct worker_process *worker, int64_t took_ns)
 {
     worker->quick_jobs = took_ns < QUICK_NS ? worker->quick_jobs + 1 : 0;
+}
+
+void worker_be_idle(struct worker_process *worker)
+{
+    worker->lease = 0;
+    worker->deadline_ns = 0;
+    worker->idle_since_ns = clock_monotonic_ns();
+}
+
+void worker_make_current(struct worker_process *worker, const struct sent_job *job)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    worker->lease = job->lease;
+    worker->current = *job;
+    worker->idle_since_ns = 0;
+    worker->begun_ns = now_ns;
+    worker->deadline_ns = now_ns + worker->spec->timeout_ms * 1000000;
+    worker->measure_ns = now_ns + FIRST_MEASURE_NS;
+    worker->moved_in = false;
+}
+
+static void go_on(struct worker_process *worker)
+{
+    if (worker->ahead_count == 0) {
+        worker_be_idle(worker);
+        return;
+    }
+    worker_make_current(worker, &worker->ahead[0]);
+    worker->ahead_count--;
+    memmove(worker->ahead, worker->ahead + 1, (size_t)worker->ahead_count * sizeof *worker->ahead);
+    if (worker->stop_lease != worker->lease)
+        return;
+    worker->stop_lease = 0;
+    worker_process_interrupt(worker, worker->stop_reason.code, worker->stop_reason.retryable,
+                             worker->stop_reason.message);
+}
+
+void worker_tell_outcome(struct worker_process *worker, struct worker_outcome *outcome)
+{
+    outcome->lease = worker->lease;
+    worker->frame_bytes = 0;
+    worker->said_bytes = 0;
+    worker->jobs++;
+    note_duration(worker, clock_monotonic_ns() - worker->begun_ns);
+    go_on(worker);
+    worker->events->finished(worker->client, worker, outcome);
 }
 
 int worker_process_room_ahead(const struct worker_process *worker)

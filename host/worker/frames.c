@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,7 +110,7 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
             ? json_loadb(body + head.result_length, body_length - head.result_length, JSON_REJECT_DUPLICATES, NULL)
             : NULL;
     json_t *artifacts = json_object_get(rest, "artifacts");
-    char job_path[4096];
+    char *job_folder = NULL;
     if ((head.result_length && !json_is_object(result)) ||
         (body_length > head.result_length && !json_is_object(rest)) || !artifacts_are_well_formed(artifacts)) {
         worker_condemn(worker, "worker_protocol", "sent a result that is no JSON");
@@ -136,13 +135,13 @@ static void on_result(struct worker_process *worker, const char *payload, size_t
         }
         outcome.artifacts = artifacts;
         if (head.used_workspace || worker->moved_in) {
-            snprintf(job_path, sizeof job_path, "%s/%s", worker->folder, worker->current.folder);
-            outcome.folder = job_path;
+            outcome.folder = job_folder = worker_job_folder(worker);
         }
         worker_finish_job(worker, &outcome);
     }
     json_decref(result);
     json_decref(rest);
+    free(job_folder);
 }
 
 /* Returns false where the worker is condemned. */
@@ -233,10 +232,8 @@ static void keep_input(struct worker_process *worker, const char *bytes, size_t 
     worker->input_length += length;
 }
 
-void worker_take_bytes(struct worker_process *worker, const char *bytes, size_t length)
+static void take_bytes(struct worker_process *worker, const char *bytes, size_t length)
 {
-    if (worker->condemned)
-        return;
     if (worker->input_length == 0) {
         size_t taken = take_frames(worker, bytes, length);
         if (taken < length)
@@ -253,4 +250,13 @@ void worker_take_bytes(struct worker_process *worker, const char *bytes, size_t 
         worker->input = NULL;
         worker->input_size = 0;
     }
+}
+
+void worker_take_bytes(struct worker_process *worker, const char *bytes, size_t length)
+{
+    if (worker->condemned)
+        return;
+    worker_cork(worker);
+    take_bytes(worker, bytes, length);
+    worker_uncork(worker);
 }

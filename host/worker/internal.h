@@ -1,6 +1,6 @@
 /*
- * worker/internal.h: what the files of the host's side share. process.c: a worker's life; frames.c: what it says;
- * ahead.c: the jobs that wait in it; folder.c: what it writes.
+ * worker/internal.h: what the files of the host's side share. process.c: a worker's life; send.c: what it is told;
+ * frames.c: what it says; ahead.c: whose turn it is in it; folder.c: what it writes.
  */
 #ifndef EXPORTD_WORKER_INTERNAL_H
 #define EXPORTD_WORKER_INTERNAL_H
@@ -17,7 +17,7 @@ enum worker_state { STARTING, READY, ENDING, DEAD };
 /* A job that the worker was sent. */
 struct sent_job {
     uint64_t lease, turn;
-    char folder[64];
+    uint32_t salt;
 };
 
 struct worker_process {
@@ -37,6 +37,9 @@ struct worker_process {
 
     char *input; /* a frame that has not come in whole */
     size_t input_length, input_size;
+    bool corked;  /* frames for it are gathered, and go when what it said is read */
+    char *output; /* those */
+    size_t output_length, output_size;
 
     uint64_t lease;          /* of the current job; 0: idle */
     struct sent_job current; /* which that is */
@@ -81,17 +84,31 @@ void worker_release(struct worker_process *worker);
 /* Measures its folder now and then, while it has a job; what is beyond its limit ends it. */
 void worker_watch_folder(struct worker_process *worker, int64_t now_ns);
 
+/* send.c */
+void worker_send_configuration(struct worker_process *worker);
+void worker_send_start(struct worker_process *worker, const struct sent_job *sent, const struct worker_job *job);
+
+/* Between the two, small frames for the worker are gathered; then they go in one piece. */
+void worker_cork(struct worker_process *worker);
+void worker_uncork(struct worker_process *worker);
+
+/* The path of the current job's workspace, whether it is there or not. Free it. */
+char *worker_job_folder(const struct worker_process *worker);
+
+/* ahead.c */
 /* Nothing is its job any more. */
 void worker_be_idle(struct worker_process *worker);
 
-/* ahead.c */
+/* It is the job's turn from now on. */
+void worker_make_current(struct worker_process *worker, const struct sent_job *job);
+
+/* The current job is over, and the next one's turn has come; whoever started it hears of it. */
+void worker_tell_outcome(struct worker_process *worker, struct worker_outcome *outcome);
+
 /* Memory for a worker and the host, and what the worker maps it from (close it). NULL where there is none to be had.
  */
 struct turns *worker_share_turns(int *fd);
 void worker_unshare_turns(struct turns *turns); /* takes NULL */
-
-/* Whether the next jobs may be sent ahead goes by how long the last ones took. */
-void worker_note_duration(struct worker_process *worker, int64_t took_ns);
 
 /* Takes the jobs that it has not begun off the worker, and fills leases, of WORKER_SENT_MAX, with theirs. Returns how
  * many; whoever sent them is yet to be told. */

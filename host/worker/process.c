@@ -20,7 +20,6 @@
 #define KEEPER_LIMIT_NS 2000000000LL /* for the keeper to end its own */
 #define START_LIMIT_NS 20000000000LL /* to READY */
 #define SAID_MAX ((int64_t)64 << 20) /* on standard error, by one worker between two jobs */
-#define FIRST_MEASURE_NS 500000000LL /* of a job's folder: the short ones aren't worth it */
 #define BURY_WAIT_NS 1000000000LL    /* from its exit to the end of its pipe */
 #define NAME_COUNTER_TEXT_MAX 64
 #define LIE_LIMIT_NS 5000000000LL    /* after its time, with one that says that it has begun another job since */
@@ -63,53 +62,6 @@ struct held_outcome {
     char *result, *folder;
 };
 
-void worker_be_idle(struct worker_process *worker)
-{
-    worker->lease = 0;
-    worker->deadline_ns = 0;
-    worker->idle_since_ns = clock_monotonic_ns();
-}
-
-/* It is the worker's turn from now on. */
-static void make_current(struct worker_process *worker, const struct sent_job *job)
-{
-    int64_t now_ns = clock_monotonic_ns();
-    worker->lease = job->lease;
-    worker->current = *job;
-    worker->idle_since_ns = 0;
-    worker->begun_ns = now_ns;
-    worker->deadline_ns = now_ns + worker->spec->timeout_ms * 1000000;
-    worker->measure_ns = now_ns + FIRST_MEASURE_NS;
-    worker->moved_in = false;
-}
-
-static void go_on(struct worker_process *worker)
-{
-    if (worker->ahead_count == 0) {
-        worker_be_idle(worker);
-        return;
-    }
-    make_current(worker, &worker->ahead[0]);
-    worker->ahead_count--;
-    memmove(worker->ahead, worker->ahead + 1, (size_t)worker->ahead_count * sizeof *worker->ahead);
-    if (worker->stop_lease != worker->lease)
-        return;
-    worker->stop_lease = 0;
-    worker_process_interrupt(worker, worker->stop_reason.code, worker->stop_reason.retryable,
-                             worker->stop_reason.message);
-}
-
-static void tell_outcome(struct worker_process *worker, struct worker_outcome *outcome)
-{
-    outcome->lease = worker->lease;
-    worker->frame_bytes = 0;
-    worker->said_bytes = 0;
-    worker->jobs++;
-    worker_note_duration(worker, clock_monotonic_ns() - worker->begun_ns);
-    go_on(worker);
-    worker->events->finished(worker->client, worker, outcome);
-}
-
 /* What a program wrote goes on changing until it is gone, and the next job must not meet it. */
 static void hold_outcome(struct worker_process *worker, const struct worker_outcome *outcome)
 {
@@ -133,7 +85,7 @@ static void tell_held_outcome(struct worker_process *worker)
     worker->held = NULL;
     if (held->folder && rename(held->folder, aside) == 0)
         held->outcome.folder = aside;
-    tell_outcome(worker, &held->outcome);
+    worker_tell_outcome(worker, &held->outcome);
     json_decref(held->outcome.artifacts);
     free(held->result);
     free(held->folder);
@@ -146,7 +98,7 @@ void worker_finish_job(struct worker_process *worker, struct worker_outcome *out
     if (worker->spec->exec)
         hold_outcome(worker, outcome);
     else
-        tell_outcome(worker, outcome);
+        worker_tell_outcome(worker, outcome);
 }
 
 void worker_release(struct worker_process *worker)
@@ -156,6 +108,7 @@ void worker_release(struct worker_process *worker)
     worker_unshare_turns(worker->turns);
     free(worker->folder);
     free(worker->input);
+    free(worker->output);
     free(worker);
 }
 
@@ -201,9 +154,9 @@ static void bury(struct worker_process *worker)
         struct worker_outcome outcome = {.status = worker->verdict.retryable ? EXPORTD_RETRY : EXPORTD_FAIL,
                                          .error = worker->verdict,
                                          .crashed = true};
-        char *folder = worker->moved_in ? memory_format("%s/%s", worker->folder, worker->current.folder) : NULL;
+        char *folder = worker->moved_in ? worker_job_folder(worker) : NULL;
         outcome.folder = folder;
-        tell_outcome(worker, &outcome);
+        worker_tell_outcome(worker, &outcome);
         free(folder);
     }
     worker_tell_returned(worker, returned, returned_count);
@@ -281,62 +234,6 @@ static void on_speech(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
         worker->last_words[worker->last_words_length++] = (char)(c < 0x20 || c >= 0x7f ? ' ' : c);
     }
     worker->last_words[worker->last_words_length] = '\0';
-}
-
-struct write_request {
-    uv_write_t request;
-    char bytes[];
-};
-
-static void on_written(uv_write_t *request, int status)
-{
-    (void)status; /* the worker's end is noticed where it is read */
-    free(request);
-}
-
-static void send_frame(struct worker_process *worker, uint32_t type, uint64_t lease, const uv_buf_t *parts,
-                       unsigned count)
-{
-    size_t length = 0;
-    for (unsigned i = 0; i < count; i++)
-        length += parts[i].len;
-    struct wire_header header = {.length = (uint32_t)length, .type = type, .lease = lease};
-    uv_buf_t all[5] = {uv_buf_init((char *)&header, sizeof header)};
-    memcpy(all + 1, parts, count * sizeof *parts);
-    int written = uv_try_write((uv_stream_t *)&worker->pipe, all, count + 1);
-    if (written < 0 && written != UV_EAGAIN)
-        return;
-    size_t done = written > 0 ? (size_t)written : 0;
-    if (done == length + sizeof header)
-        return;
-    struct write_request *rest = memory_zeroed(1, sizeof *rest + length + sizeof header - done);
-    size_t filled = 0;
-    for (unsigned i = 0; i < count + 1; i++) {
-        size_t skip = done < all[i].len ? done : all[i].len;
-        done -= skip;
-        memcpy(rest->bytes + filled, all[i].base + skip, all[i].len - skip);
-        filled += all[i].len - skip;
-    }
-    uv_buf_t buffer = uv_buf_init(rest->bytes, (unsigned)filled);
-    if (uv_write(&rest->request, (uv_stream_t *)&worker->pipe, &buffer, 1, on_written) != 0)
-        free(rest);
-}
-
-static void send_configuration(struct worker_process *worker)
-{
-    const struct worker_spec *spec = worker->spec;
-    json_t *configuration = json_pack(
-        "{s:b, s:s, s:s?, s:O?, s:O?, s:O?, s:s?, s:s?, s:b, s:b, s:I, s:I, s:b}", "probe", (int)spec->probe,
-        "plugin", spec->plugin_path, "original", spec->original_path, "options", spec->options, "secrets",
-        spec->secrets, "read", spec->read, "workspace", worker->folder, "cache", spec->cache_folder, "network",
-        (int)spec->network, "exec", (int)spec->exec, "memory", (json_int_t)spec->memory_bytes, "file",
-        (json_int_t)spec->file_bytes, "sandbox", (int)spec->sandbox);
-    char *text = json_dumps(configuration, JSON_COMPACT);
-    uv_buf_t part = uv_buf_init(text, (unsigned)strlen(text));
-    send_frame(worker, WIRE_CONFIGURE, 0, &part, 1);
-    memset(text, 0, part.len); /* it held secrets */
-    free(text);
-    json_decref(configuration);
 }
 
 /* The worker's whole environment: nothing of the host's but what makes output reproducible. */
@@ -441,14 +338,14 @@ struct worker_process *worker_process_start(uv_loop_t *loop, const struct worker
     }
     uv_read_start((uv_stream_t *)&worker->pipe, allocate, on_read);
     uv_read_start((uv_stream_t *)&worker->speech, allocate, on_speech);
-    send_configuration(worker);
+    worker_send_configuration(worker);
     return worker;
 }
 
 /* On one file system: nothing is copied. */
 static int move_in(struct worker_process *worker, const char *workspace)
 {
-    char *path = memory_format("%s/%s", worker->folder, worker->current.folder);
+    char *path = worker_job_folder(worker);
     worker->moved_in = rename(workspace, path) == 0;
     if (!worker->moved_in) {
         char message[600];
@@ -461,9 +358,7 @@ static int move_in(struct worker_process *worker, const char *workspace)
 
 void worker_process_run(struct worker_process *worker, const struct worker_job *job)
 {
-    struct sent_job sent = {.lease = job->lease, .turn = ++worker->last_turn};
-    snprintf(sent.folder, sizeof sent.folder, "job-%" PRIu64 "-%08x", sent.turn,
-             (unsigned)uv_hrtime()); /* tree_spread() goes by the name */
+    struct sent_job sent = {.lease = job->lease, .turn = ++worker->last_turn, .salt = (uint32_t)uv_hrtime()};
     if (worker->lease != 0) {
         worker->ahead[worker->ahead_count++] = sent;
     } else {
@@ -473,23 +368,11 @@ void worker_process_run(struct worker_process *worker, const struct worker_job *
         worker->last_words[0] = '\0';
         if (worker->turns)
             turns_give(worker->turns, sent.turn);
-        make_current(worker, &sent);
+        worker_make_current(worker, &sent);
     }
     if (job->workspace && move_in(worker, job->workspace) != 0)
         return;
-    json_t *head = json_pack("{s:s, s:s, s:i, s:s, s:I, s:s*}", "id", job->id, "route", job->route, "attempt",
-                             job->attempt, "folder", sent.folder, "turn", (json_int_t)sent.turn, "trace", job->trace);
-    char text[2048];
-    size_t length = json_dumpb(head, text, sizeof text - 1, JSON_COMPACT);
-    json_decref(head);
-    if (length == 0 || length > sizeof text - 1) {
-        worker_condemn(worker, "worker_protocol", "could not be given the job: its id and route are too long");
-        return;
-    }
-    text[length] = '\0';
-    uv_buf_t parts[2] = {uv_buf_init(text, (unsigned)length + 1),
-                         uv_buf_init((char *)(uintptr_t)job->data, (unsigned)job->data_length)};
-    send_frame(worker, WIRE_START, job->lease, parts, 2);
+    worker_send_start(worker, &sent, job);
 }
 
 void worker_process_interrupt(struct worker_process *worker, const char *code, bool retryable, const char *message)

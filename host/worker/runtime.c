@@ -46,7 +46,8 @@ struct runtime {
     const char *cache;    /* or NULL */
     const char *trace;    /* of the job that runs, or NULL */
     char workspace[4096]; /* of the current job; "" until it asks for it */
-    char job_folder[128];
+    uint64_t turn;        /* of the current job, and what its folder is named with */
+    uint32_t salt;
     json_t *artifacts;
     char fail_code[64];
     char fail_message[2048];
@@ -126,8 +127,9 @@ static const char *host_workspace(struct exportd_job *job)
 {
     struct runtime *runtime = runtime_of(job);
     if (!runtime->workspace[0]) {
-        snprintf(runtime->workspace, sizeof runtime->workspace, "%s/%s", runtime->workspace_root,
-                 runtime->job_folder);
+        char name[WIRE_FOLDER_MAX];
+        wire_folder_name(name, runtime->turn, runtime->salt);
+        snprintf(runtime->workspace, sizeof runtime->workspace, "%s/%s", runtime->workspace_root, name);
         if (mkdir(runtime->workspace, 0700) != 0 && errno != EEXIST) {
             char message[256];
             snprintf(message, sizeof message, "the workspace can't be made: %s", strerror(errno));
@@ -306,29 +308,31 @@ static int send_result(struct runtime *runtime, enum exportd_status status, json
 
 static int run_job(struct runtime *runtime, const struct wire_header *header, const char *payload)
 {
-    size_t head_length = strnlen(payload, header->length);
-    json_t *head = json_loadb(payload, head_length, 0, NULL);
-    json_t *data = NULL;
-    if (head_length < header->length)
-        data = json_loadb(payload + head_length + 1, header->length - head_length - 1, 0, NULL);
-    int failed = -1;
-    const char *id = json_string_value(json_object_get(head, "id"));
-    const char *route = json_string_value(json_object_get(head, "route"));
-    const char *folder = json_string_value(json_object_get(head, "folder"));
-    if (!id || !route || !folder || !data)
-        goto out; /* the host never sends that: end, and be replaced */
-    failed = 0;
-    if (runtime->turns && !turns_take(runtime->turns, (uint64_t)json_integer_value(json_object_get(head, "turn"))))
+    struct wire_start start;
+    if (header->length < sizeof start)
+        return -1; /* the host never sends that, nor what is refused below: end, and be replaced */
+    memcpy(&start, payload, sizeof start);
+    const char *id = payload + sizeof start;
+    const char *route = id + start.id_length + 1;
+    const char *trace = route + start.route_length + 1;
+    const char *text = trace + start.trace_length + 1;
+    const char *end = payload + header->length;
+    json_t *data = text < end ? json_loadb(text, (size_t)(end - text), 0, NULL) : NULL;
+    if (!data)
+        return -1;
+    int failed = 0;
+    if (runtime->turns && !turns_take(runtime->turns, start.turn))
         goto out; /* it was recalled, and runs elsewhere */
 
     reset_job(runtime);
     runtime->lease = header->lease;
     crash_set_lease(header->lease);
-    snprintf(runtime->job_folder, sizeof runtime->job_folder, "%s", folder);
+    runtime->turn = start.turn;
+    runtime->salt = start.salt;
     runtime->job.id = id;
     runtime->job.route = route;
-    runtime->job.attempt = (int)json_integer_value(json_object_get(head, "attempt"));
-    runtime->trace = json_string_value(json_object_get(head, "trace"));
+    runtime->job.attempt = start.attempt;
+    runtime->trace = start.trace_length > 0 ? trace : NULL;
 
     json_t *result = NULL;
     enum exportd_status status = EXPORTD_FAIL;
@@ -346,7 +350,6 @@ static int run_job(struct runtime *runtime, const struct wire_header *header, co
     failed = send_result(runtime, status, result);
     json_decref(result);
 out:
-    json_decref(head);
     json_decref(data);
     return failed;
 }

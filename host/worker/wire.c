@@ -1,7 +1,9 @@
 #include "worker/wire.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -107,4 +109,9 @@ int wire_receive(struct wire_reader *reader, struct wire_header *header, char **
     buffer[header->length] = '\0';
     *payload = buffer;
     return 1;
+}
+
+void wire_folder_name(char name[WIRE_FOLDER_MAX], uint64_t turn, uint32_t salt)
+{
+    snprintf(name, WIRE_FOLDER_MAX, "job-%" PRIu64 "-%08" PRIx32, turn, salt); /* tree_spread() goes by the name */
 }

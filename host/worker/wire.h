@@ -7,13 +7,12 @@
  *
  *   type            way             payload
  *   CONFIGURE       host -> worker  JSON object, see worker/runtime.c
- *   START           host -> worker  JSON head {"id","route","attempt","folder","turn"}, NUL, the job's data as JSON
- *   READY           worker -> host  JSON: {"manifest","sandbox"}
- *   REFUSED         worker -> host  JSON: {"code","message"}: the plugin can't be loaded, or its init() failed
- *   LOG             worker -> host  one byte (enum exportd_log_level), then the text
- *   PROGRESS        worker -> host  a double (fraction), then the stage's text
- *   RESULT          worker -> host  struct wire_result, then the result's JSON text, then the outcome's JSON text
- *   CRASH           worker -> host  struct wire_crash, from the signal handler, just before the process dies
+ *   START           host -> worker  struct wire_start, then id, route and trace, each with a NUL, then the data's
+ * JSON READY           worker -> host  JSON: {"manifest","sandbox"} REFUSED         worker -> host  JSON:
+ * {"code","message"}: the plugin can't be loaded, or its init() failed LOG             worker -> host  one byte (enum
+ * exportd_log_level), then the text PROGRESS        worker -> host  a double (fraction), then the stage's text RESULT
+ * worker -> host  struct wire_result, then the result's JSON text, then the outcome's JSON text CRASH worker -> host
+ * struct wire_crash, from the signal handler, just before the process dies
  */
 #ifndef EXPORTD_WORKER_WIRE_H
 #define EXPORTD_WORKER_WIRE_H
@@ -39,6 +38,17 @@ struct wire_header {
     uint32_t type;
     uint64_t lease;
 };
+
+/* The lengths are without the NUL; a trace of none: the caller sent none. */
+struct wire_start {
+    uint64_t turn;
+    uint32_t salt; /* of the name of the job's folder */
+    int32_t attempt;
+    uint32_t id_length, route_length, trace_length;
+    uint32_t reserved;
+};
+
+#define WIRE_FOLDER_MAX 40 /* of a job's folder's name, with its NUL */
 
 /* Behind it: result_length bytes of the result's JSON (0: none), then, up to the frame's end, the rest as JSON:
  * {"code","message","retry_after_ms","artifacts":[{"path","name","media_type"}],"dropped_log_lines"}, or nothing
@@ -77,5 +87,8 @@ struct wire_reader {
 /* Blocking. Reads one frame into a new buffer with a NUL behind it (free it). Returns 1, 0 at the end of the stream,
  * -1 on an error (errno; EINTR only between frames, EMSGSIZE for a payload over max_length). */
 int wire_receive(struct wire_reader *reader, struct wire_header *header, char **payload, size_t max_length);
+
+/* The name of a job's folder in that of its worker. Both sides make it, and only where it is needed. */
+void wire_folder_name(char name[WIRE_FOLDER_MAX], uint64_t turn, uint32_t salt);
 
 #endif
