@@ -5,8 +5,9 @@
  * brings new ones, then what reads, so that no two hosts wait for each other's rows in a circle: a host touches only
  * rows that it leased, and passes over (SKIP LOCKED) those that others hold.
  *
- * Readers run after the commit. Where one operation's data spoil a batch (a value that the database refuses), each is
- * carried out alone, so that the others don't suffer.
+ * Readers run after the commit. Jobs are inserted as if none were there yet; where one is, the batch fails, and is
+ * carried out again with more care, as are those after it for a while. Where one operation's data spoil a batch (a
+ * value that the database refuses), each is carried out alone, so that the others don't suffer.
  */
 #include "store/postgres.h"
 
@@ -24,8 +25,9 @@
 #define TRIES_AT_CONFLICT 5
 #define CONNECT_PAUSE_NS 250000000LL
 #define NOTIFY_PAUSE_NS 100000000LL
-#define LOCK_SHARE 12 /* of a lease is waited for a lock */
-#define ALONE_SHARE 6 /* of a lease may go by until operations that failed together are no more tried alone */
+#define LOCK_SHARE 12       /* of a lease is waited for a lock */
+#define ALONE_SHARE 6       /* of a lease may go by until operations that failed together are no more tried alone */
+#define CAREFUL_BATCHES 100 /* after one with a job that was there already: most come again many at a time */
 #define BULK_OPERATIONS 500
 #define BULK_BYTES ((size_t)8 << 20)
 
@@ -48,6 +50,7 @@ static int use_pipeline(struct postgres *store, struct error *error)
     char *sql = memory_format("SET lock_timeout = %lld", (long long)store->lease_ms / LOCK_SHARE);
     PQclear(postgres_ask(store->connection, sql, NULL, store->timeout_ms));
     free(sql);
+    store->careful = CAREFUL_BATCHES; /* what was under way when the last connection ended comes again */
     if (PQsetnonblocking(store->connection, 1) == 0 && PQenterPipelineMode(store->connection))
         return 0;
     postgres_fail(store->connection, NULL, "carry on", error);
@@ -244,6 +247,7 @@ static void send_batch(struct postgres *store, struct store_op *first)
         send_hint(store);
     if (begin)
         postgres_send(store, PG_COMMIT, NULL, NULL, NULL);
+    store->careful -= store->careful > 0 ? 1 : 0;
 }
 
 static int run_once(struct postgres *store, struct store_op *first, struct error *error)
@@ -260,11 +264,15 @@ static int run_once(struct postgres *store, struct store_op *first, struct error
 }
 
 /* Submits whose id was there already, and those beyond the limit whose id may be: how many. */
-static size_t count_look_ups(struct postgres_batch *batch, struct store_op *first)
+static size_t count_look_ups(struct postgres *store, struct store_op *first)
 {
-    for (struct store_op *op = first; op; op = op->next)
-        if (fits(op) && op->submit.outcome == STORE_SAME)
-            note_unknown(batch, op);
+    struct postgres_batch *batch = store->now;
+    for (struct store_op *op = first; op; op = op->next) {
+        if (!fits(op) || op->submit.outcome != STORE_SAME)
+            continue;
+        note_unknown(batch, op);
+        store->careful = CAREFUL_BATCHES;
+    }
     return batch->unknown_count;
 }
 
@@ -283,7 +291,7 @@ static void fail_look_ups(const struct postgres_batch *batch, const struct error
 static void look_up_unknown(struct postgres *store, struct store_op *first)
 {
     struct error error = {0};
-    if (count_look_ups(store->now, first) == 0)
+    if (count_look_ups(store, first) == 0)
         return;
     send_look_ups(store);
     if (postgres_finish(store, &error) != 0)
@@ -367,6 +375,7 @@ static void run_alone(struct postgres *store, struct store_op *first)
 static int engine_run(struct store_engine *engine, struct store_op *first, struct error *error)
 {
     struct postgres *store = (struct postgres *)engine;
+    store->careful = CAREFUL_BATCHES;
     if (run_with_tries(store, first, error) == 0)
         return 0;
     if (!is_one_operations_fault(store) || !first->next) {
@@ -450,7 +459,7 @@ static void complete_first(struct postgres *store, int failed)
             end_rest(store, &batch->error);
         return;
     }
-    if (batch->looking_up || count_look_ups(batch, batch->first) == 0) {
+    if (batch->looking_up || count_look_ups(store, batch->first) == 0) {
         end_batch(batch, STORE_ENGINE_DONE);
         return;
     }

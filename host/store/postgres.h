@@ -25,7 +25,8 @@ enum postgres_statement {
     PG_BEGIN,
     PG_COMMIT,
     PG_ROLLBACK,
-    PG_SUBMIT,
+    PG_SUBMIT, /* fails where one is there already */
+    PG_SUBMIT_CAREFULLY,
     PG_SUBMIT_ONE,
     PG_SUBMIT_ANY,
     PG_SUBMIT_EXPORTS,
@@ -152,6 +153,7 @@ struct postgres {
     int64_t reap_from_ns; /* not before: after an outage the others renew first */
     int64_t ticked_at_ms; /* the last tick, on the database's clock; 0: none over this connection */
     bool stood_still;     /* between the last ticks: reaping was put off for it */
+    int careful;          /* so many batches to come may well have jobs that are there already */
     int64_t next_try_ns;
     int64_t waiting;       /* jobs that wait, as last counted, and what this host did since */
     int64_t count_from_ns; /* not counted again before */

@@ -211,11 +211,17 @@ static int no_answer(struct postgres *store, struct postgres_pipeline *pipeline)
 static void note_failure(struct postgres *store, struct postgres_pipeline *pipeline,
                          const struct postgres_request *request)
 {
-    static const char *const doing[PG_STATEMENT_COUNT] = {
-        [PG_SUBMIT] = "take jobs",       [PG_SUBMIT_ONE] = "take jobs",          [PG_SUBMIT_ANY] = "take jobs",
-        [PG_FINISH_ONE] = "finish jobs", [PG_FINISH_ANY] = "finish jobs",        [PG_SUBMIT_EXPORTS] = "take exports",
-        [PG_FINISH] = "finish jobs",     [PG_FINISH_EXPORTS] = "finish exports", [PG_CLAIM] = "hand out jobs",
-        [PG_COMMIT] = "commit"};
+    static const char *const doing[PG_STATEMENT_COUNT] = {[PG_SUBMIT] = "take jobs",
+                                                          [PG_SUBMIT_CAREFULLY] = "take jobs",
+                                                          [PG_SUBMIT_ONE] = "take jobs",
+                                                          [PG_SUBMIT_ANY] = "take jobs",
+                                                          [PG_FINISH_ONE] = "finish jobs",
+                                                          [PG_FINISH_ANY] = "finish jobs",
+                                                          [PG_SUBMIT_EXPORTS] = "take exports",
+                                                          [PG_FINISH] = "finish jobs",
+                                                          [PG_FINISH_EXPORTS] = "finish exports",
+                                                          [PG_CLAIM] = "hand out jobs",
+                                                          [PG_COMMIT] = "commit"};
     const char *state = PQresultErrorField(request->result, PG_DIAG_SQLSTATE);
     snprintf(pipeline->sqlstate, sizeof pipeline->sqlstate, "%s", state ? state : "");
     postgres_fail(store->connection, request->result, doing[request->which] ? doing[request->which] : "work",

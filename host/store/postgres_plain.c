@@ -97,7 +97,7 @@ static void submit_many(struct postgres *store, struct store_op **ops, size_t co
     postgres_add_number(&parameters, store->lease_ms);
     postgres_add_text(&parameters, store->host);
     struct postgres_bulk *bulk = postgres_bulk(ops, count);
-    postgres_send(store, PG_SUBMIT, &parameters, read_submitted, bulk);
+    postgres_send(store, store->careful > 0 ? PG_SUBMIT_CAREFULLY : PG_SUBMIT, &parameters, read_submitted, bulk);
     postgres_keep(store, bulk);
 }
 

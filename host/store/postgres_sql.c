@@ -41,8 +41,9 @@
 
 #define NOW_MS "(extract(epoch FROM now()) * 1000)::bigint"
 
-/* Jobs that can run at once. Those that are new come back in their order. */
-#define SUBMIT_PLAIN                                                                                                 \
+/* Jobs that can run at once. Those that are new come back in their order. known: what becomes of those whose id is
+ * there already. */
+#define SUBMIT_PLAIN(known)                                                                                          \
     "WITH new AS (INSERT INTO exportd.jobs (sequence, lease, state, id, task, route, priority, max_attempts,"        \
     " created_at, body_hash, callback_url, door, origin, data, trace) SELECT nextval('exportd.jobs_sequence'),"      \
     " CASE WHEN claim = 1 THEN nextval('exportd.leases') ELSE 0 END, 0, id, task, route, priority, max_attempts,"    \
@@ -50,8 +51,8 @@
     " unnest($2::text[]) AS task, unnest($3::text[]) AS route, unnest($4::bigint[]) AS priority,"                    \
     " unnest($5::bigint[]) AS max_attempts, unnest($6::bigint[]) AS created_at, unnest($7::bytea[]) AS body_hash,"   \
     " unnest($8::text[]) AS callback_url, unnest($9::bigint[]) AS door, unnest($10::text[]) AS origin,"              \
-    " unnest($11::text[]) AS data, unnest($12::bigint[]) AS claim, unnest($13::text[]) AS trace) AS u"               \
-    " ON CONFLICT (id) DO NOTHING RETURNING sequence, lease, id, route, priority, created_at),"                      \
+    " unnest($11::text[]) AS data, unnest($12::bigint[]) AS claim, unnest($13::text[]) AS trace) AS u" known         \
+    " RETURNING sequence, lease, id, route, priority, created_at),"                                                  \
     " queued AS (INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, lease_until, host, attempts,"  \
     " started_at, created_at) SELECT sequence, route, priority, 0, lease, CASE WHEN lease > 0 THEN " LEASE_END(      \
         "$14") " END,"                                                                                               \
@@ -198,7 +199,8 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_BEGIN] = "BEGIN",
     [PG_COMMIT] = "COMMIT",
     [PG_ROLLBACK] = "ROLLBACK",
-    [PG_SUBMIT] = SUBMIT_PLAIN,
+    [PG_SUBMIT] = SUBMIT_PLAIN(""),
+    [PG_SUBMIT_CAREFULLY] = SUBMIT_PLAIN(" ON CONFLICT (id) DO NOTHING"),
     [PG_SUBMIT_ONE] = SUBMIT_ONE,
     [PG_SUBMIT_ANY] = SUBMIT KEEP_ENDED SUBMITTED,
     [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_ENDED KEEP_REQUESTED SUBMITTED,

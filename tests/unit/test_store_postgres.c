@@ -634,6 +634,53 @@ static void whenever_the_server_goes_each_operation_is_answered_once(void **stat
     free(answered);
 }
 
+/* Together, as one batch. The ids are prefix-0, prefix-1, …. Returns how many job numbers the server gave away for
+ * it: those of what it rolled back too. */
+static int64_t submit_some(struct fixture *fixture, const char *prefix, struct store_op **ops, int count)
+{
+    static const char numbers[] = "SELECT last_value FROM exportd.jobs_sequence";
+    int64_t before = strtoll(ask(numbers), NULL, 10);
+    for (int i = 0; i < count; i++) {
+        char *id = memory_format("%s-%d", prefix, i);
+        ops[i] = store_op_new(STORE_SUBMIT, NULL, NULL);
+        ops[i]->submit.job = make_job(id, "noop");
+        free(id);
+    }
+    run_together(fixture, ops, count);
+    for (int i = 0; i < count; i++)
+        assert_false(error_is_set(&ops[i]->error));
+    return strtoll(ask(numbers), NULL, 10) - before;
+}
+
+static void free_some(struct store_op **ops, int count)
+{
+    for (int i = 0; i < count; i++)
+        store_op_free(ops[i]);
+}
+
+/* After a hundred batches of new jobs they are inserted as if none could be there. */
+static void jobs_that_come_again_among_new_ones_are_known(void **state)
+{
+    struct fixture *fixture = *state;
+    struct store_op *ops[4];
+    for (int i = 0; i < 110; i++) {
+        char *prefix = memory_format("new-%d", i);
+        submit_some(fixture, prefix, ops, 2);
+        free_some(ops, 2);
+        free(prefix);
+    }
+    assert_true(submit_some(fixture, "new-109", ops, 4) > 4); /* in vain, then carefully */
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ops[i]->submit.outcome, i < 2 ? STORE_SAME : STORE_CREATED);
+    free_some(ops, 4);
+    assert_int_equal(submit_some(fixture, "new-50", ops, 4), 4); /* for a while it goes on like that */
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(ops[i]->submit.outcome, i < 2 ? STORE_SAME : STORE_CREATED);
+    free_some(ops, 4);
+    assert_string_equal(ask("SELECT count(*) FROM exportd.jobs"), "224");
+    assert_string_equal(ask("SELECT count(*) FROM exportd.queue"), "224");
+}
+
 static bool tick_fails(struct fixture *fixture, int64_t held)
 {
     struct store_op *op = store_op_new(STORE_TICK, NULL, NULL);
@@ -817,6 +864,7 @@ int main(void)
         TEST(two_hosts_migrate_one_database_at_once),
         TEST(a_host_that_could_not_renew_is_given_time_to),
         TEST(whenever_the_server_goes_each_operation_is_answered_once),
+        TEST(jobs_that_come_again_among_new_ones_are_known),
         TEST(a_table_exports_that_goes_keeps_no_job_from_its_end),
         TEST(the_databases_own_settings_change_nothing),
         TEST(a_server_that_stood_still_costs_no_host_its_leases),
