@@ -2,11 +2,12 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startHost, until } from '../support/host.mjs';
+import { run, startHost, until } from '../support/host.mjs';
 
-const start = (t, workers) => startHost(t, { plugins: ['brisk'], conf: { 'b.conf': `[plugin brisk]\ncache = brisk\nworkers = ${workers}\n[jobs]\nmax_attempts = 1\n` } });
+const settings = (workers, more = '') => `[plugin brisk]\ncache = brisk\nworkers = ${workers}\n${more}[jobs]\nmax_attempts = 1\n`;
+const start = (t, workers, more) => startHost(t, { plugins: ['brisk'], conf: { 'b.conf': settings(workers, more) } });
 const running = host => host.metric('exportd_jobs_running');
 const begun = host => readFileSync(join(host.state, 'cache/brisk/begun'), 'utf8').trim().split('\n').sort();
 
@@ -160,4 +161,88 @@ test('what is ahead when the host stops goes back to the store, and runs once af
   await host.start();
   for (const job of await ends(host, these)) assert.equal(job.status, 'completed', job.jobId);
   assert.deepEqual(begun(host), [...ids, ...these].sort());
+});
+
+/** Without the sandbox, in which a plugin can't even see where its turns are. */
+const startOpen = (t, more) => startHost(t, { plugins: ['brisk'], env: { EXPORTD_HOST_SANDBOX: 'off' }, conf: { 'b.conf': settings(1, more) } });
+
+test('a plugin that lies about what it has begun fails its own jobs, after their time, and no others', async t => {
+  const host = await startOpen(t, 'timeout = 1s\n');
+  await warm(host, 1);
+  const these = await hand(host, [...short(20), { scribble: 1e15, ms: 60_000 }, ...short(30)]);
+  const all = await ends(host, these);
+  const failed = all.map((job, i) => (job.status === 'failed' ? i : -1)).filter(i => i >= 0);
+  assert.equal(failed[0], 20);
+  assert.ok(failed.length >= 2 && failed.length <= 9, `${failed}`); // itself, and those that were sent ahead
+  assert.equal(failed.at(-1), 19 + failed.length, 'those behind it');
+  for (const i of failed.slice(1)) assert.equal(all[i].errorCode, 'worker_timeout');
+  assert.ok(failed.slice(1).every(i => !begun(host).includes(these[i])));
+  assert.equal((await ends(host, await hand(host, short(100)))).filter(job => job.status === 'completed').length, 100);
+});
+
+test('a plugin that takes back what it has begun delays its own jobs, and each still runs once', async t => {
+  const host = await startOpen(t, 'timeout = 1s\n');
+  const ids = await warm(host, 1);
+  const these = await hand(host, [...short(20), { scribble: 0 }, ...short(30), { scribble: 0 }, ...short(30)]);
+  for (const job of await ends(host, these)) assert.equal(job.status, 'completed', `${job.jobId}: ${job.errorCode}`);
+  assert.deepEqual(begun(host), [...ids, ...these].sort());
+});
+
+test('a worker that sleeps through a reload ends once it wakes, and what it was sent is done', async t => {
+  const host = await start(t, 1);
+  const ids = await warm(host, 1);
+  for (let round = 0; round < 4; round++) {
+    const pid = workerOf(host);
+    const waking = hand(host, short(60));
+    process.kill(pid, 'SIGSTOP'); // in the middle of them
+    writeFileSync(join(host.conf, 'b.conf'), settings(1, `timeout = ${60 + round}s\n`));
+    const { code, stderr } = run(['reload', '-c', host.conf, '--url', host.url]);
+    assert.equal(code, 0, stderr);
+    await new Promise(done => setTimeout(done, 500)); // what it has not begun is recalled
+    process.kill(pid, 'SIGCONT');
+    const these = await waking;
+    ids.push(...these);
+    for (const job of await ends(host, these)) assert.equal(job.status, 'completed', `${job.jobId}: ${job.errorCode}`);
+    await until(() => !existsSync(`/proc/${pid}`), 'the end of the old worker');
+  }
+  assert.deepEqual(begun(host), ids.sort());
+});
+
+test('a worker from before a reload ends also where all that it was sent is taken back', async t => {
+  const host = await startOpen(t, 'timeout = 1s\n');
+  const ids = await warm(host, 1);
+  for (let round = 0; round < 2; round++) {
+    const pid = workerOf(host);
+    const these = await hand(host, Array.from({ length: 60 }, (_, i) => (i % 6 === 0 ? { scribble: 0 } : {}))); // each is a moment in which the next is not begun
+    ids.push(...these);
+    writeFileSync(join(host.conf, 'b.conf'), settings(1, `timeout = ${2 + round}s\n`));
+    const { code, stderr } = run(['reload', '-c', host.conf, '--url', host.url]);
+    assert.equal(code, 0, stderr);
+    for (const job of await ends(host, these)) assert.equal(job.status, 'completed', `${job.jobId}: ${job.errorCode}`);
+    await until(() => !existsSync(`/proc/${pid}`), 'the end of the old worker');
+  }
+  assert.deepEqual(begun(host), ids.sort());
+});
+
+test('results that a busy host has not read yet count, though their worker has meanwhile used too much memory', async t => {
+  const host = await start(t, 1, 'memory = 100M\n');
+  const go = join(host.state, 'cache/brisk/go');
+  const ids = await warm(host, 1);
+  let met = false;
+  for (let round = 0; round < 10 && !met; round++) {
+    const these = await hand(host, [...short(20), { hold: true }, ...short(2), { take: 300, ms: 60_000 }, ...short(30)]);
+    ids.push(...these);
+    await until(() => begun(host).includes(these[20]), 'the job that waits');
+    host.process.kill('SIGSTOP'); // before it takes back what it sent ahead, or this round shows nothing
+    writeFileSync(go, '');
+    await new Promise(done => setTimeout(done, 1000));
+    met = begun(host).includes(these[23]);
+    host.process.kill('SIGCONT');
+    const all = await ends(host, these);
+    all.forEach((job, i) => assert.equal(job.status, i === 23 ? 'failed' : 'completed', `${job.jobId}: ${job.errorCode}`));
+    assert.equal(all[23].errorCode, 'worker_memory');
+    rmSync(go);
+  }
+  assert.ok(met, 'the host was never stopped in time');
+  assert.deepEqual(begun(host), ids.sort());
 });
