@@ -75,7 +75,7 @@ const full = async (nats, jobs = 60_000) => (await json(tool, ['load', nats.url,
 async function against(postgres, nats, best) {
   const host = await startConnected('against', { DATABASE_URL: await own(postgres, 'against'), NATS_URL: nats.url });
   const turns = [];
-  for (let turn = 0; turn < 5; turn++) {
+  for (let turn = 0; turn < 7; turn++) {
     await full(nats, 15_000); // until it is warm, as in throughput()
     turns.push({ ours: await full(nats), theirs: await best.again() });
   }
