@@ -69,8 +69,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     (void)events;
     if (direct->sent_count > 0)
         go_on(direct, false);
-    else
-        stop_watching(direct); /* the server says something unasked: most likely that it goes */
+    else if (direct->lent || !direct->engine->type->hear(direct->engine))
+        stop_watching(direct);
 }
 
 /* Returns -1 where it can't be watched. */

@@ -29,6 +29,9 @@ struct store_engine_type {
     bool (*start)(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write);
     enum store_engine_progress (*go_on)(struct store_engine *engine, struct store_op *first, bool too_late,
                                         bool *wants_write, struct error *error);
+    /* With these two: nothing is under way, and the socket is ready all the same. False: the connection has ended,
+     * and run() makes it anew. */
+    bool (*hear)(struct store_engine *engine);
     /* Nothing to do for a while: give memory back. */
     void (*rest)(struct store_engine *engine);
     void (*close)(struct store_engine *engine);

@@ -499,6 +499,22 @@ static enum store_engine_progress engine_go_on(struct store_engine *engine, stru
     return (enum store_engine_progress)batch->outcome;
 }
 
+/* A server that stops says so, or only hangs up. Who asks next shall not be the one to find out. */
+static bool engine_hear(struct store_engine *engine)
+{
+    struct postgres *store = (struct postgres *)engine;
+    if (!store->connection)
+        return false;
+    if (PQconsumeInput(store->connection)) {
+        PQisBusy(store->connection); /* takes in what came */
+        if (PQstatus(store->connection) == CONNECTION_OK)
+            return true;
+    }
+    store->sqlstate[0] = '\0';
+    postgres_disconnect(store);
+    return false;
+}
+
 static void engine_rest(struct store_engine *engine)
 {
     (void)engine;
@@ -522,6 +538,7 @@ static const struct store_engine_type postgres_type = {
     .run = engine_run,
     .start = engine_start,
     .go_on = engine_go_on,
+    .hear = engine_hear,
     .rest = engine_rest,
     .close = engine_close,
 };

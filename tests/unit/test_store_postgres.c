@@ -316,6 +316,20 @@ static void a_lost_connection_is_made_anew(void **state)
     assert_string_equal(trouble, "");
 }
 
+/* It is noticed as it happens, and no operation fails for it. */
+static void a_connection_that_is_lost_while_nothing_is_asked_costs_no_operation(void **state)
+{
+    struct fixture *fixture = *state;
+    submit_plain(fixture, "a");
+    execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exportd'");
+    for (int i = 0; i < 50; i++) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+        usleep(10000);
+    }
+    assert_int_equal(state_of(fixture, "a"), JOB_PENDING); /* or run() says what failed */
+    submit_plain(fixture, "b");
+}
+
 static void on_hint(void *client)
 {
     *(bool *)client = true;
@@ -856,6 +870,7 @@ int main(void)
         TEST(an_export_of_a_repro_that_is_not_there_is_a_job_without_a_row),
         TEST(a_value_that_is_refused_fails_alone),
         TEST(a_lost_connection_is_made_anew),
+        TEST(a_connection_that_is_lost_while_nothing_is_asked_costs_no_operation),
         TEST(jobs_that_another_host_leaves_are_hinted_at),
         TEST(a_step_of_the_schema_brings_the_old_one_up),
         TEST(a_newer_schema_is_refused),
