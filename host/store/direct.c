@@ -65,11 +65,10 @@ static void stop_watching(struct direct *direct)
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct direct *direct = poll->data;
-    (void)status;
     (void)events;
     if (direct->sent_count > 0)
         go_on(direct, false);
-    else if (direct->lent || !direct->engine->type->hear(direct->engine))
+    else if (status < 0 || direct->lent || !direct->engine->type->hear(direct->engine))
         stop_watching(direct);
 }
 
@@ -151,6 +150,8 @@ static void go_on(struct direct *direct, bool too_late)
             finish(direct, &sent, progress == STORE_ENGINE_LOST ? -1 : 0, &error);
     }
     uv_timer_stop(&direct->answer_timer);
+    if (direct->poll)
+        watch(direct, -1, false); /* there is always room to write */
     direct->refused = false;
     if (direct->again.first)
         fall_back(direct, &direct->again);

@@ -61,6 +61,7 @@ static int use_pipeline(struct postgres *store, struct error *error)
 static int reconnect(struct postgres *store, struct error *error)
 {
     int64_t now_ns = clock_monotonic_ns();
+    store->sqlstate[0] = '\0';
     if (now_ns < store->next_try_ns)
         return error_set(error, "store_unreachable", true, "the database can't be reached; it is tried again soon");
     store->connection = postgres_connect(store->url, store->timeout_ms, error);

@@ -481,8 +481,8 @@ int runtime_main(int fd)
     if (wire_receive(&reader, &header, &payload, FRAME_MAX) != 1 || header.type != WIRE_CONFIGURE)
         goto out; /* the host is gone already */
     configuration = json_loadb(payload, header.length, 0, NULL);
-    memset(payload, 0, header.length);
-    memset(reader.bytes, 0, reader.start); /* there were secrets in both */
+    explicit_bzero(payload, header.length);
+    explicit_bzero(reader.bytes, reader.start); /* there were secrets in both */
     const char *path = json_string_value(json_object_get(configuration, "plugin"));
     if (!path) {
         exit_code = 70;

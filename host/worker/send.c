@@ -13,13 +13,16 @@
 
 struct write_request {
     uv_write_t request;
+    size_t length;
     char bytes[];
 };
 
 static void on_written(uv_write_t *request, int status)
 {
-    (void)status; /* the worker's end is noticed where it is read */
-    free(request);
+    struct write_request *rest = (struct write_request *)request;
+    (void)status;                              /* the worker's end is noticed where it is read */
+    explicit_bzero(rest->bytes, rest->length); /* they may have held secrets */
+    free(rest);
 }
 
 static size_t length_of(const uv_buf_t *parts, unsigned count)
@@ -40,6 +43,7 @@ static void write_parts(struct worker_process *worker, uv_buf_t *parts, unsigned
     if (done == length)
         return;
     struct write_request *rest = memory_zeroed(1, sizeof *rest + length - done);
+    rest->length = length - done;
     size_t filled = 0;
     for (unsigned i = 0; i < count; i++) {
         size_t skip = done < parts[i].len ? done : parts[i].len;
@@ -110,7 +114,7 @@ void worker_send_configuration(struct worker_process *worker)
     char *text = json_dumps(configuration, JSON_COMPACT);
     uv_buf_t parts[] = {{0}, uv_buf_init(text, (unsigned)strlen(text))};
     send_frame(worker, WIRE_CONFIGURE, 0, parts, 2);
-    memset(text, 0, parts[1].len); /* it held secrets */
+    explicit_bzero(text, parts[1].len); /* it held secrets */
     free(text);
     json_decref(configuration);
 }

@@ -7,12 +7,13 @@
  *
  *   type            way             payload
  *   CONFIGURE       host -> worker  JSON object, see worker/runtime.c
- *   START           host -> worker  struct wire_start, then id, route and trace, each with a NUL, then the data's
- * JSON READY           worker -> host  JSON: {"manifest","sandbox"} REFUSED         worker -> host  JSON:
- * {"code","message"}: the plugin can't be loaded, or its init() failed LOG             worker -> host  one byte (enum
- * exportd_log_level), then the text PROGRESS        worker -> host  a double (fraction), then the stage's text RESULT
- * worker -> host  struct wire_result, then the result's JSON text, then the outcome's JSON text CRASH worker -> host
- * struct wire_crash, from the signal handler, just before the process dies
+ *   START           host -> worker  struct wire_start, the job's texts, its data as JSON
+ *   READY           worker -> host  JSON: {"manifest","sandbox"}
+ *   REFUSED         worker -> host  JSON: {"code","message"}: the plugin can't be loaded, or its init() failed
+ *   LOG             worker -> host  one byte (enum exportd_log_level), then the text
+ *   PROGRESS        worker -> host  a double (fraction), then the stage's text
+ *   RESULT          worker -> host  struct wire_result, then the result's JSON text, then the outcome's JSON text
+ *   CRASH           worker -> host  struct wire_crash, from the signal handler, just before the process dies
  */
 #ifndef EXPORTD_WORKER_WIRE_H
 #define EXPORTD_WORKER_WIRE_H
@@ -39,7 +40,8 @@ struct wire_header {
     uint64_t lease;
 };
 
-/* The lengths are without the NUL; a trace of none: the caller sent none. */
+/* Behind it: id, route and trace, each with a NUL that its length doesn't count (a trace of none: the caller sent
+ * none), then, up to the frame's end, the data. */
 struct wire_start {
     uint64_t turn;
     uint32_t salt; /* of the name of the job's folder */

@@ -5,6 +5,7 @@
 
 #include "store/engine.h"
 #include "store/oplist.h"
+#include "store/postgres.h"
 
 #include <poll.h>
 
@@ -219,6 +220,41 @@ static void where_the_second_fails_the_first_is_done(void **state)
     assert_int_equal(count_jobs(), 303);
     free_list(&first);
     free_list(&second);
+}
+
+/* Jobs that are there already, where none was expected to be: in the first of two, or in the second. */
+static void where_a_job_comes_again_its_batch_and_the_one_behind_it_are_done_anew(void **state)
+{
+    struct under_way *test = *state;
+    struct error error = {0};
+    for (int failing = 0; failing < 2; failing++) {
+        const char *prefixes[] = {failing ? "c" : "a", failing ? "d" : "b"};
+        struct op_list known = jobs_of(prefixes[failing], 2, true), again = {0};
+        assert_int_equal(test->engine->type->run(test->engine, known.first, &error), 0);
+        ((struct postgres *)test->engine)->careful = 0;
+        struct op_list lists[] = {jobs_of(prefixes[0], 5, true), jobs_of(prefixes[1], 5, true)};
+        assert_true(start(test, &lists[0]));
+        assert_true(start(test, &lists[1]));
+        for (int i = 0; i < 2; i++) {
+            bool stays = i < failing;
+            assert_int_equal(end_of(test, &lists[i], &error), stays ? STORE_ENGINE_DONE : STORE_ENGINE_AGAIN);
+            error_clear(&error);
+            if (stays)
+                expect_outcomes(&lists[i], STORE_CREATED);
+            op_list_join(&again, &lists[i]);
+        }
+        assert_int_equal(test->engine->type->run(test->engine, again.first, &error), 0);
+        int created = 0;
+        for (const struct store_op *op = again.first; op; op = op->next) {
+            assert_false(error_is_set(&op->error));
+            assert_in_range(op->submit.outcome, STORE_CREATED, STORE_SAME);
+            created += op->submit.outcome == STORE_CREATED;
+        }
+        assert_int_equal(created, failing ? 3 : 8); /* the first of the second round was created before */
+        assert_int_equal(count_jobs(), 10 * (failing + 1));
+        free_list(&known);
+        free_list(&again);
+    }
 }
 
 /* What it asks anew goes behind the second, and still it ends first. */
@@ -439,6 +475,7 @@ int main(void)
         TEST(two_batches_are_under_way_and_end_in_turn),
         TEST(where_the_first_fails_nothing_of_both_is_done),
         TEST(where_the_second_fails_the_first_is_done),
+        TEST(where_a_job_comes_again_its_batch_and_the_one_behind_it_are_done_anew),
         TEST(a_look_up_of_the_first_waits_behind_the_second),
         TEST(a_look_up_behind_a_batch_that_fails_is_answered),
         TEST(the_queues_limit_counts_what_is_under_way),
