@@ -15,6 +15,16 @@ function frame(type, lease, text) {
   return Buffer.concat([header, payload]);
 }
 
+/** A struct wire_start, its texts, and no data. */
+function job(id, route) {
+  const head = Buffer.alloc(32);
+  head.writeBigUInt64LE(1n, 0); // turn
+  head.writeInt32LE(1, 12); // attempt
+  head.writeUInt32LE(id.length, 16);
+  head.writeUInt32LE(route.length, 20);
+  return Buffer.concat([head, Buffer.from(`${id}\0${route}\0\0{}`)]);
+}
+
 /** A worker with the tests' plugin misbehave, which has said that it is ready. */
 async function startWorker(t, env = {}) {
   const folder = temporaryFolder(t);
@@ -36,7 +46,7 @@ async function startWorker(t, env = {}) {
   });
   worker.send = (type, lease, text) => child.stdio[3].write(frame(type, lease, text));
   worker.exited = () => Promise.race([exit, new Promise((_, fail) => setTimeout(() => fail(new Error(`the worker still runs\n${worker.said}`)), patience / 3).unref())]);
-  worker.start = task => worker.send(START, 1, `{"id":"1","route":"${task}","attempt":1,"folder":"job-1"}\0{}`);
+  worker.start = task => worker.send(START, 1, job('1', task));
   worker.send(CONFIGURE, 0, JSON.stringify({ plugin: join(plugins, 'misbehave.so'), options: {}, secrets: {}, read: [], workspace: folder, network: false, exec: false, memory: 512 * 1024 * 1024, file: 1 << 30, sandbox: false }));
   await until(() => worker.frames.length > 0 || child.exitCode !== null, 'its first word');
   assert.equal(worker.frames[0]?.type, READY, worker.frames[0]?.text ?? worker.said);
