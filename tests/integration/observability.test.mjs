@@ -94,7 +94,7 @@ test('a traceparent goes from the request to the plugin and the callback, also o
 test('a traceparent in a message\'s headers comes back with the answer', async t => {
   const nats = await startNats(t);
   const host = await startHost(t, { plugins: ['edition'], env: { NATS_URL: nats.url } });
-  await until(async () => await host.metric('exportd_nats_connected') === 1, 'the connection');
+  await until(async () => await host.metric('exportd_nats_jetstream') === 1, 'the stream'); // before it is there, a request is nobody's
   const caller = await connect({ servers: nats.url });
   try {
     const answers = caller.subscribe('task.*', { max: 4 });
