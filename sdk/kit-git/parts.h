@@ -33,6 +33,8 @@ struct exportd_git_mirror {
     char forbidden_address[64]; /* that the guard refused, or "" */
     char rejection[256];        /* the server's words about a push; "": none */
     char complaint[256];        /* what it said that went wrong, in the last request; "": nothing */
+    char line[256];             /* of what it says, up to now */
+    size_t line_length;
 };
 
 /* Fills error from code, message and whether it is worth another try. Returns -1. */

@@ -44,18 +44,28 @@ static int on_rejection(const char *reference, const char *status, void *payload
     return 0;
 }
 
-/* What the server says beside its data, a piece at a time. The first line that is about a fault is kept. */
-static int on_words(const char *text, int length, void *payload)
+/* The first line that is about a fault is kept. */
+static void end_line(struct exportd_git_mirror *mirror)
 {
     static const char *const marks[] = {"fatal:", "error:", "ERR "};
-    struct exportd_git_mirror *mirror = payload;
-    char words[256];
-    size_t size = length > 0 ? (size_t)length : 0;
-    snprintf(words, sizeof words, "%.*s", (int)(size < sizeof words ? size : sizeof words - 1), text);
+    mirror->line[mirror->line_length] = '\0';
+    mirror->line_length = 0;
     for (size_t i = 0; i < sizeof marks / sizeof *marks && !mirror->complaint[0]; i++) {
-        const char *at = strstr(words, marks[i]);
+        const char *at = strstr(mirror->line, marks[i]);
         if (at)
-            snprintf(mirror->complaint, sizeof mirror->complaint, "%.*s", (int)strcspn(at, "\r\n"), at);
+            snprintf(mirror->complaint, sizeof mirror->complaint, "%s", at);
+    }
+}
+
+/* What the server says beside its data, a piece at a time. git hands on 128 bytes at once, wherever they end. */
+static int on_words(const char *text, int length, void *payload)
+{
+    struct exportd_git_mirror *mirror = payload;
+    for (int i = 0; i < length; i++) {
+        if (text[i] == '\r' || text[i] == '\n')
+            end_line(mirror);
+        else if (mirror->line_length < sizeof mirror->line - 1)
+            mirror->line[mirror->line_length++] = text[i];
     }
     return 0;
 }
@@ -75,6 +85,7 @@ static git_remote_callbacks callbacks_of(struct exportd_git_mirror *mirror)
     mirror->http_status = 0;
     mirror->forbidden_address[0] = '\0';
     mirror->complaint[0] = '\0';
+    mirror->line_length = 0;
     return callbacks;
 }
 
@@ -134,6 +145,7 @@ static int explain_network(const struct exportd_git_mirror *mirror, const char *
 /* Says what libgit2 found wrong. doing: "fetched", for the sentence. */
 static int explain(struct exportd_git_mirror *mirror, const char *doing, struct exportd_kit_error *error)
 {
+    end_line(mirror); /* the last may have none */
     const git_error *cause = git_error_last();
     const char *message = cause && cause->message ? cause->message : "unknown";
     if (mirror->stopped)

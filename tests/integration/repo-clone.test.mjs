@@ -750,3 +750,12 @@ test('what the server itself complains of is in the error', async t => {
   assert.equal(job.errorCode, 'git_failed', job.error);
   assert.match(job.error, new RegExp(`the server says "fatal: .*${blob}`));
 });
+
+test('what it complains of may come in pieces', async t => {
+  const pieces = ['Counting objects: 3\\nfat', 'al: no room on ', 'the server'].map(text => `printf '${text}' >&2; sleep 0.3`).join('\n');
+  const server = await startGit(t, { users, publicRead: true, packs: `#!/bin/sh\ncat >/dev/null\n${pieces}\nexit 128\n` });
+  server.make('broken', { files: { 'a.txt': 'a' } });
+  const job = await acquire(await start(t), { repo_url: addressOf(server, 'broken') });
+  assert.equal(job.errorCode, 'git_failed', job.error);
+  assert.match(job.error, /the server says "fatal: no room on the server"/);
+});

@@ -18,19 +18,22 @@ export class GitServer extends Server {
   constructor(t) { super(t, 'nobody'); }
 
   /** users: {name: password}. publicRead: fetching needs none of them. tls: {certificate, key}, paths. api: where /api/ goes, "http://127.0.0.1:1234". */
-  async start({ users = {}, publicRead = false, tls, api } = this.settings ?? {}) {
-    this.settings = { users, publicRead, tls, api };
+  async start({ users = {}, publicRead = false, tls, api, packs } = this.settings ?? {}) {
+    this.settings = { users, publicRead, tls, api, packs };
     this.port ??= await freePort();
     const path = name => join(this.folder, name);
     this.spawned('mkdir', ['-p', path('repos'), path('temp')]);
     writeFileSync(path('users'), Object.entries(users).map(([name, password]) => `${name}:{PLAIN}${password}\n`).join(''));
+    if (packs) writeFileSync(path('packs'), packs, { mode: 0o755 }); // a shell script in the place of git pack-objects
     const backend = `
         fastcgi_pass unix:${path('cgi.socket')};
         fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
         fastcgi_param GIT_PROJECT_ROOT ${path('repos')};
         fastcgi_param GIT_HTTP_EXPORT_ALL 1;
         fastcgi_param HOME /nonexistent;
-        fastcgi_param GIT_CONFIG_COUNT 1;
+        fastcgi_param GIT_CONFIG_COUNT ${packs ? 2 : 1};
+        fastcgi_param GIT_CONFIG_KEY_1 uploadpack.packObjectsHook;
+        fastcgi_param GIT_CONFIG_VALUE_1 ${path('packs')};
         fastcgi_param GIT_CONFIG_KEY_0 safe.directory;
         fastcgi_param GIT_CONFIG_VALUE_0 *;
         fastcgi_param PATH_INFO $uri;
