@@ -1,5 +1,5 @@
 /*
- * RLIMIT_FSIZE holds each file of a worker; this holds all of them together.
+ * A worker's folder. RLIMIT_FSIZE holds each file of a worker; this holds all of them together.
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -11,6 +11,13 @@
 
 #define MEASURE_EVERY_NS 500000000LL
 #define MEASURE_SHARE 20 /* a measurement takes one part of so many of the time */
+
+char *worker_job_folder(const struct worker_process *worker)
+{
+    char name[WIRE_FOLDER_MAX];
+    wire_folder_name(name, worker->current.turn, worker->current.salt);
+    return memory_format("%s/%s", worker->folder, name);
+}
 
 struct measurement {
     uv_work_t request;

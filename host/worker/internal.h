@@ -81,6 +81,9 @@ void worker_finish_job(struct worker_process *worker, struct worker_outcome *out
 /* A handle or a piece of work of this worker is done; the last one frees it. */
 void worker_release(struct worker_process *worker);
 
+/* The path of the current job's workspace, whether it is there or not. Free it. */
+char *worker_job_folder(const struct worker_process *worker);
+
 /* Measures its folder now and then, while it has a job; what is beyond its limit ends it. */
 void worker_watch_folder(struct worker_process *worker, int64_t now_ns);
 
@@ -91,9 +94,6 @@ void worker_send_start(struct worker_process *worker, const struct sent_job *sen
 /* Between the two, small frames for the worker are gathered; then they go in one piece. */
 void worker_cork(struct worker_process *worker);
 void worker_uncork(struct worker_process *worker);
-
-/* The path of the current job's workspace, whether it is there or not. Free it. */
-char *worker_job_folder(const struct worker_process *worker);
 
 /* ahead.c */
 /* Nothing is its job any more. */

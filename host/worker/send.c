@@ -53,7 +53,7 @@ static void write_parts(struct worker_process *worker, uv_buf_t *parts, unsigned
     }
     uv_buf_t buffer = uv_buf_init(rest->bytes, (unsigned)filled);
     if (uv_write(&rest->request, (uv_stream_t *)&worker->pipe, &buffer, 1, on_written) != 0)
-        free(rest);
+        on_written(&rest->request, 0);
 }
 
 static void send_gathered(struct worker_process *worker)
@@ -148,11 +148,4 @@ void worker_send_start(struct worker_process *worker, const struct sent_job *sen
                                  uv_buf_init(head, (unsigned)length),
                                  uv_buf_init((char *)(uintptr_t)job->data, (unsigned)job->data_length)};
     send_frame(worker, WIRE_START, job->lease, parts, PARTS_MAX);
-}
-
-char *worker_job_folder(const struct worker_process *worker)
-{
-    char name[WIRE_FOLDER_MAX];
-    wire_folder_name(name, worker->current.turn, worker->current.salt);
-    return memory_format("%s/%s", worker->folder, name);
 }

@@ -17,14 +17,15 @@ export function git(cwd, ...args) {
 export class GitServer extends Server {
   constructor(t) { super(t, 'nobody'); }
 
-  /** users: {name: password}. publicRead: fetching needs none of them. tls: {certificate, key}, paths. api: where /api/ goes, "http://127.0.0.1:1234". */
+  /** users: {name: password}. publicRead: fetching needs none of them. tls: {certificate, key}, paths. api: where /api/ goes, "http://127.0.0.1:1234".
+   * packs: a shell script in the place of git pack-objects. */
   async start({ users = {}, publicRead = false, tls, api, packs } = this.settings ?? {}) {
     this.settings = { users, publicRead, tls, api, packs };
     this.port ??= await freePort();
     const path = name => join(this.folder, name);
     this.spawned('mkdir', ['-p', path('repos'), path('temp')]);
     writeFileSync(path('users'), Object.entries(users).map(([name, password]) => `${name}:{PLAIN}${password}\n`).join(''));
-    if (packs) writeFileSync(path('packs'), packs, { mode: 0o755 }); // a shell script in the place of git pack-objects
+    if (packs) writeFileSync(path('packs'), packs, { mode: 0o755 });
     const backend = `
         fastcgi_pass unix:${path('cgi.socket')};
         fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
