@@ -254,9 +254,47 @@ struct submission {
     struct route_state *route;
     struct lane *lane; /* that it was made for */
     bool leased;
+    bool begun; /* the job runs, and may not be on disk yet */
     dispatch_submitted callback;
     void *client;
 };
+
+/* The job of the op, which is new. */
+static void take_over(const struct submission *submission, struct store_op *op)
+{
+    struct dispatch *dispatch = submission->dispatch;
+    struct route_state *route = submission->route;
+    if (dispatch->options.observe)
+        dispatch_tell(dispatch, op->submit.job, "pending", json_object(), false);
+    if (op->submit.claim) {
+        struct active *active = dispatch_activate(dispatch, op->submit.job, route);
+        op->submit.job = NULL;
+        if (!route->gone && dispatch_is_open(route->lane) && route->lane->plugin->settings->limit == 0)
+            dispatch_queue(active);
+        else
+            dispatch_release(active);
+    } else if (op->submit.job->run_at_ms > 0) {
+        dispatch_wake_at(dispatch, op->submit.job->run_at_ms);
+    } else {
+        dispatch_note_unclaimed(route, op->submit.job);
+    }
+}
+
+static void end_leasing(struct submission *submission)
+{
+    if (submission->leased)
+        submission->lane->submitting--;
+    submission->leased = false;
+}
+
+static void on_begun(struct store_op *op, void *client)
+{
+    struct submission *submission = client;
+    end_leasing(submission);
+    submission->begun = true;
+    take_over(submission, op);
+    dispatch_pump(submission->route->lane);
+}
 
 static void on_submitted(struct store_op *op, void *client)
 {
@@ -266,8 +304,7 @@ static void on_submitted(struct store_op *op, void *client)
     dispatch->pending_ops--;
     submission->lane->ops--;
     route->ops--;
-    if (submission->leased)
-        submission->lane->submitting--;
+    end_leasing(submission);
     if (error_is_set(&op->error)) {
         dispatch->store_errors++;
         submission->callback(submission->client, op->submit.outcome, NULL, &op->error);
@@ -275,20 +312,8 @@ static void on_submitted(struct store_op *op, void *client)
         submission->callback(submission->client, op->submit.outcome, op->submit.job, NULL);
         if (op->submit.outcome == STORE_CREATED) {
             route->stats.submitted++;
-            if (dispatch->options.observe)
-                dispatch_tell(dispatch, op->submit.job, "pending", json_object(), false);
-            if (op->submit.claim) {
-                struct active *active = dispatch_activate(dispatch, op->submit.job, route);
-                op->submit.job = NULL;
-                if (!route->gone && dispatch_is_open(route->lane) && route->lane->plugin->settings->limit == 0)
-                    dispatch_queue(active);
-                else
-                    dispatch_release(active);
-            } else if (op->submit.job->run_at_ms > 0) {
-                dispatch_wake_at(dispatch, op->submit.job->run_at_ms);
-            } else {
-                dispatch_note_unclaimed(route, op->submit.job);
-            }
+            if (!submission->begun)
+                take_over(submission, op);
         }
         dispatch_pump(route->lane);
     }
@@ -312,6 +337,8 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
     op->submit.job = job;
+    /* Who holds the request until it is on disk gives it again; who waits for an answer to it can't know. */
+    op->submit.on_begun = job->door == JOB_DOOR_HTTP ? NULL : on_begun;
     submission->leased = op->submit.claim = dispatch_goes_into_memory(lane, job);
     if (submission->leased)
         lane->submitting++;

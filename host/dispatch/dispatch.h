@@ -56,11 +56,12 @@ struct dispatch *dispatch_new(const struct dispatch_options *options);
  */
 void dispatch_adopt(struct dispatch *dispatch, struct generation *generation);
 
-/* The answer to dispatch_submit(). job is borrowed; NULL where error is set. */
+/* The answer to dispatch_submit(). job is borrowed; NULL where error is set, or the job runs already. */
 typedef void (*dispatch_submitted)(void *client, enum store_submit_outcome outcome, const struct job *job,
                                    const struct error *error);
 
-/* Takes job over, puts it on disk and, when its turn comes, runs it. The callback comes after the commit. */
+/* Takes job over, puts it on disk and, when its turn comes, runs it. The callback comes after the commit. A job over
+ * NATS may run before: its request is the stream's until the callback, and comes again where that has an error. */
 void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
                      dispatch_submitted callback, void *client);
 

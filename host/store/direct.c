@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define LAZY_MS 20
+#define SETTLE_MS 5       /* a job that takes longer has its own flush, and doesn't share that of its end */
 #define MANY_URGENT 32    /* they go before the callbacks, so that server and host work at the same time */
 #define ENOUGH_URGENT 200 /* they go behind a batch that is under way: the server need not wait for the host */
 #define FEW_URGENT 4      /* they go without the lazy ones, which would only make them slower */
@@ -17,6 +18,7 @@
 struct sent {
     struct op_list batch;
     int64_t ns;
+    bool begun; /* its job runs, and it is not on disk yet */
 };
 
 struct direct {
@@ -35,7 +37,7 @@ struct direct {
     bool lazy_late;       /* lazy ones have waited for LAZY_MS */
     bool lent;            /* the engine is the thread's */
     uv_prepare_t at_turn; /* the loop is about to wait: what has gathered goes */
-    uv_timer_t lazy_timer, answer_timer;
+    uv_timer_t lazy_timer, answer_timer, settle_timer;
     uv_poll_t *poll; /* of a copy of the engine's socket; or NULL */
     int events_watched;
     int open_handles;
@@ -129,6 +131,34 @@ static struct sent take_sent(struct direct *direct)
     return first;
 }
 
+static void on_settle(uv_timer_t *timer)
+{
+    struct direct *direct = timer->data;
+    bool wants_write = false;
+    if (direct->sent_count == 0 || !direct->engine->type->settle(direct->engine, &wants_write))
+        return;
+    uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
+    if (direct->poll)
+        watch(direct, -1, wants_write);
+}
+
+static void begin(struct direct *direct)
+{
+    struct store_op *op = direct->sent[0].batch.first;
+    direct->sent[0].begun = true;
+    uv_timer_start(&direct->settle_timer, on_settle, SETTLE_MS, 0);
+    op->submit.on_begun(op, op->client);
+}
+
+/* The job runs, and nothing is asked of the engine: what comes next can go. */
+static void go_on_begun(struct direct *direct)
+{
+    uv_timer_stop(&direct->answer_timer);
+    if (direct->poll)
+        watch(direct, -1, false);
+    arrange(direct);
+}
+
 static void go_on(struct direct *direct, bool too_late)
 {
     while (direct->sent_count > 0) {
@@ -141,7 +171,17 @@ static void go_on(struct direct *direct, bool too_late)
             watch(direct, -1, wants_write);
             return;
         }
+        if (progress == STORE_ENGINE_BEGUN && !direct->sent[0].begun) {
+            begin(direct);
+            continue;
+        }
+        if (progress == STORE_ENGINE_BEGUN) {
+            go_on_begun(direct);
+            return;
+        }
         struct sent sent = take_sent(direct);
+        if (sent.begun)
+            uv_timer_stop(&direct->settle_timer);
         if (progress == STORE_ENGINE_LOST)
             stop_watching(direct);
         if (progress == STORE_ENGINE_AGAIN)
@@ -182,7 +222,8 @@ static bool may_launch(const struct direct *direct)
 {
     if (!direct->gathered.first || direct->lent || direct->again.first || direct->refused)
         return false;
-    return direct->sent_count == 0 || (direct->sent_count < STORE_ENGINE_DEPTH && direct->urgent >= ENOUGH_URGENT);
+    return direct->sent_count == 0 ||
+           (direct->sent_count < STORE_ENGINE_DEPTH && (direct->urgent >= ENOUGH_URGENT || direct->sent[0].begun));
 }
 
 static void launch(struct direct *direct, bool lazy_too)
@@ -206,7 +247,7 @@ static void launch(struct direct *direct, bool lazy_too)
         return;
     }
     direct->sent[direct->sent_count++] = (struct sent){.batch = batch, .ns = clock_monotonic_ns()};
-    if (direct->sent_count == 1) /* else the time of the one before it runs */
+    if (direct->sent_count == 1 || direct->sent[0].begun) /* else the time of the one before it runs */
         uv_timer_start(&direct->answer_timer, on_too_late, (uint64_t)direct->timeout_ms, 0);
     if (watch(direct, socket, wants_write) != 0)
         uv_timer_start(&direct->answer_timer, on_too_late, 0, 0);
@@ -266,8 +307,9 @@ struct direct *direct_new(uv_loop_t *loop, struct store_engine *engine, int64_t 
     uv_prepare_init(loop, &direct->at_turn);
     uv_timer_init(loop, &direct->lazy_timer);
     uv_timer_init(loop, &direct->answer_timer);
-    direct->at_turn.data = direct->lazy_timer.data = direct->answer_timer.data = direct;
-    direct->open_handles = 3;
+    uv_timer_init(loop, &direct->settle_timer);
+    direct->at_turn.data = direct->lazy_timer.data = direct->answer_timer.data = direct->settle_timer.data = direct;
+    direct->open_handles = 4;
     return direct;
 }
 
@@ -280,6 +322,7 @@ static void on_closed(uv_handle_t *handle)
 
 static void wait_for_answer(struct direct *direct)
 {
+    on_settle(&direct->settle_timer);
     while (direct->sent_count > 0 && direct->poll) {
         struct pollfd descriptor = {.events = POLLIN};
         uv_os_fd_t fd = -1;
@@ -302,5 +345,6 @@ struct op_list direct_close(struct direct *direct)
     uv_close((uv_handle_t *)&direct->at_turn, on_closed);
     uv_close((uv_handle_t *)&direct->lazy_timer, on_closed);
     uv_close((uv_handle_t *)&direct->answer_timer, on_closed);
+    uv_close((uv_handle_t *)&direct->settle_timer, on_closed);
     return rest;
 }

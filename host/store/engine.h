@@ -12,7 +12,13 @@ struct store_engine {
 
 #define STORE_ENGINE_DEPTH 2
 
-enum store_engine_progress { STORE_ENGINE_WAITS, STORE_ENGINE_DONE, STORE_ENGINE_AGAIN, STORE_ENGINE_LOST };
+enum store_engine_progress {
+    STORE_ENGINE_WAITS,
+    STORE_ENGINE_BEGUN,
+    STORE_ENGINE_DONE,
+    STORE_ENGINE_AGAIN,
+    STORE_ENGINE_LOST,
+};
 
 struct store_engine_type {
     /* Carries the list of operations out. After it returned 0, all is on disk but those whose error it set. -1:
@@ -23,13 +29,18 @@ struct store_engine_type {
      * itself. start() sends the list and names the socket whose readiness calls for go_on() (with wants_write, room
      * in it too; -1: it has broken, and go_on() tells). False: it can't be done so now, and run() must, once nothing
      * is under way any more. Up to STORE_ENGINE_DEPTH lists may be under way; the server does one after the other.
-     * go_on(), for the oldest: STORE_ENGINE_WAITS, as start(); STORE_ENGINE_DONE: as run()'s 0, and the next may be
+     * go_on(), for the oldest: STORE_ENGINE_WAITS, as start(); STORE_ENGINE_BEGUN: its one submit is carried out, but
+     * perhaps not on disk; the first time, that is news, and then, that no answer is awaited: the next list brings it
+     * there, or settle(). STORE_ENGINE_DONE: as run()'s 0, and the next may be
      * done too: ask; STORE_ENGINE_AGAIN: nothing was carried out, and run() must do it; STORE_ENGINE_LOST: as run()'s
      * -1. too_late: the time for an answer is over. */
     bool (*start)(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write);
     enum store_engine_progress (*go_on)(struct store_engine *engine, struct store_op *first, bool too_late,
                                         bool *wants_write, struct error *error);
-    /* With these two: nothing is under way, and the socket is ready all the same. False: the connection has ended,
+    /* Sends what brings the list that has begun to the disk, and go_on() waits for it. False: none has, or it is on
+     * its way. */
+    bool (*settle)(struct store_engine *engine, bool *wants_write);
+    /* With these: nothing is under way, and the socket is ready all the same. False: the connection has ended,
      * and run() makes it anew. */
     bool (*hear)(struct store_engine *engine);
     /* Nothing to do for a while: give memory back. */

@@ -50,6 +50,9 @@ static int use_pipeline(struct postgres *store, struct error *error)
     char *sql = memory_format("SET lock_timeout = %lld", (long long)store->lease_ms / LOCK_SHARE);
     PQclear(postgres_ask(store->connection, sql, NULL, store->timeout_ms));
     free(sql);
+    PGresult *result = postgres_ask(store->connection, postgres_sql[PG_SKIP_LEASES], NULL, store->timeout_ms);
+    store->may_begin = PQresultStatus(result) == PGRES_TUPLES_OK;
+    PQclear(result);
     store->careful = CAREFUL_BATCHES; /* what was under way when the last connection ended comes again */
     if (PQsetnonblocking(store->connection, 1) == 0 && PQenterPipelineMode(store->connection))
         return 0;
@@ -226,7 +229,7 @@ static bool needs_begin(const struct postgres *store, const struct store_op *fir
     return first->kind != STORE_FINISH || postgres_keeps_exports(store, first->finish.door);
 }
 
-static void send_batch(struct postgres *store, struct store_op *first)
+void postgres_send_batch(struct postgres *store, struct store_op *first)
 {
     bool hint = sort_submits(store, first) && is_time_for_hint(store), begin = needs_begin(store, first, hint);
     if (begin)
@@ -255,17 +258,17 @@ static int run_once(struct postgres *store, struct store_op *first, struct error
 {
     store->now = &store->batches[0];
     store->now->waits = 0;
+    store->now->begins = false;
     postgres_clean(store);
     if (!store->connection && reconnect(store, error) != 0)
         return -1;
-    send_batch(store, first);
+    postgres_send_batch(store, first);
     int failed = postgres_finish(store, error);
     store->now->waits = 0;
     return failed;
 }
 
-/* Submits whose id was there already, and those beyond the limit whose id may be: how many. */
-static size_t count_look_ups(struct postgres *store, struct store_op *first)
+size_t postgres_count_look_ups(struct postgres *store, struct store_op *first)
 {
     struct postgres_batch *batch = store->now;
     for (struct store_op *op = first; op; op = op->next) {
@@ -277,13 +280,13 @@ static size_t count_look_ups(struct postgres *store, struct store_op *first)
     return batch->unknown_count;
 }
 
-static void send_look_ups(struct postgres *store)
+void postgres_send_look_ups(struct postgres *store)
 {
     for (size_t i = 0; i < store->now->unknown_count; i++)
         postgres_look_up(store, store->now->unknown[i]);
 }
 
-static void fail_look_ups(const struct postgres_batch *batch, const struct error *error)
+void postgres_fail_look_ups(const struct postgres_batch *batch, const struct error *error)
 {
     for (size_t i = 0; i < batch->unknown_count; i++)
         batch->unknown[i]->error = *error;
@@ -292,11 +295,11 @@ static void fail_look_ups(const struct postgres_batch *batch, const struct error
 static void look_up_unknown(struct postgres *store, struct store_op *first)
 {
     struct error error = {0};
-    if (count_look_ups(store, first) == 0)
+    if (postgres_count_look_ups(store, first) == 0)
         return;
-    send_look_ups(store);
+    postgres_send_look_ups(store);
     if (postgres_finish(store, &error) != 0)
-        fail_look_ups(store->now, &error);
+        postgres_fail_look_ups(store->now, &error);
 }
 
 static int run_with_tries(struct postgres *store, struct store_op *first, struct error *error)
@@ -389,133 +392,6 @@ static int engine_run(struct store_engine *engine, struct store_op *first, struc
     return 0;
 }
 
-static struct postgres_batch *free_batch(struct postgres *store)
-{
-    for (int i = 0; i < STORE_ENGINE_DEPTH; i++)
-        if (!store->batches[i].first)
-            return &store->batches[i];
-    return NULL;
-}
-
-static bool engine_start(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write)
-{
-    struct postgres *store = (struct postgres *)engine;
-    struct postgres_batch *batch = free_batch(store);
-    if (!store->connection || store->unclean || !batch)
-        return false;
-    batch->first = first;
-    batch->waits = 0;
-    batch->looking_up = batch->over = false;
-    error_clear(&batch->error);
-    store->now = batch;
-    store->order[store->order_count++] = batch;
-    send_batch(store, first);
-    *wants_write = postgres_flush(store);
-    *socket = PQsocket(store->connection);
-    return true;
-}
-
-static void end_batch(struct postgres_batch *batch, enum store_engine_progress outcome)
-{
-    batch->over = true;
-    batch->outcome = outcome;
-}
-
-/* What failed with the whole batch rolled back, and a connection that stands, run() sorts out. */
-static void end_failed(struct postgres *store)
-{
-    struct postgres_batch *batch = store->now;
-    if (batch->looking_up) {
-        fail_look_ups(batch, &batch->error); /* the batch itself is on disk */
-        end_batch(batch, STORE_ENGINE_DONE);
-    } else {
-        end_batch(batch, store->sqlstate[0] ? STORE_ENGINE_AGAIN : STORE_ENGINE_LOST);
-    }
-}
-
-/* The connection is gone, and with it what was still on its way. */
-static void end_rest(struct postgres *store, const struct error *error)
-{
-    for (int i = 0; i < store->order_count; i++) {
-        store->now = store->order[i];
-        store->now->pipeline.failure = *error;
-        postgres_complete(store, -1, &store->now->error);
-        store->now->waits = 0;
-        end_failed(store);
-    }
-    store->order_count = 0;
-}
-
-/* The answers to the first in the order are there, or will never be. What it asks anew goes to the order's end. */
-static void complete_first(struct postgres *store, int failed)
-{
-    struct postgres_batch *batch = store->now;
-    store->order_count--;
-    memmove(store->order, store->order + 1, (size_t)store->order_count * sizeof(struct postgres_batch *));
-    failed = postgres_complete(store, failed, &batch->error);
-    batch->waits = 0;
-    if (failed) {
-        end_failed(store);
-        if (!store->connection)
-            end_rest(store, &batch->error);
-        return;
-    }
-    if (batch->looking_up || count_look_ups(store, batch->first) == 0) {
-        end_batch(batch, STORE_ENGINE_DONE);
-        return;
-    }
-    batch->looking_up = true;
-    /* The one before it may fail, and leave its transaction open; else this is a warning, which nobody hears. */
-    if (store->order_count > 0)
-        postgres_send(store, PG_ROLLBACK, NULL, NULL, NULL);
-    send_look_ups(store);
-    store->order[store->order_count++] = batch;
-    postgres_flush(store);
-}
-
-static struct postgres_batch *find_batch(struct postgres *store, const struct store_op *first)
-{
-    struct postgres_batch *batch = store->batches;
-    while (batch->first != first)
-        batch++;
-    return batch;
-}
-
-static enum store_engine_progress engine_go_on(struct store_engine *engine, struct store_op *first, bool too_late,
-                                               bool *wants_write, struct error *error)
-{
-    struct postgres *store = (struct postgres *)engine;
-    struct postgres_batch *batch = find_batch(store, first);
-    while (!batch->over) {
-        store->now = store->order[0];
-        if (too_late)
-            postgres_give_up(store);
-        int more = too_late ? -1 : postgres_read(store, wants_write);
-        if (more > 0)
-            return STORE_ENGINE_WAITS;
-        complete_first(store, more);
-    }
-    *error = batch->error;
-    batch->first = NULL;
-    return (enum store_engine_progress)batch->outcome;
-}
-
-/* A server that stops says so, or only hangs up. Who asks next shall not be the one to find out. */
-static bool engine_hear(struct store_engine *engine)
-{
-    struct postgres *store = (struct postgres *)engine;
-    if (!store->connection)
-        return false;
-    if (PQconsumeInput(store->connection)) {
-        PQisBusy(store->connection); /* takes in what came */
-        if (PQstatus(store->connection) == CONNECTION_OK)
-            return true;
-    }
-    store->sqlstate[0] = '\0';
-    postgres_disconnect(store);
-    return false;
-}
-
 static void engine_rest(struct store_engine *engine)
 {
     (void)engine;
@@ -537,9 +413,10 @@ static void engine_close(struct store_engine *engine)
 
 static const struct store_engine_type postgres_type = {
     .run = engine_run,
-    .start = engine_start,
-    .go_on = engine_go_on,
-    .hear = engine_hear,
+    .start = postgres_batch_start,
+    .go_on = postgres_batch_go_on,
+    .settle = postgres_batch_settle,
+    .hear = postgres_batch_hear,
     .rest = engine_rest,
     .close = engine_close,
 };

@@ -28,6 +28,9 @@ enum postgres_statement {
     PG_SUBMIT, /* fails where one is there already */
     PG_SUBMIT_CAREFULLY,
     PG_SUBMIT_ONE,
+    PG_SUBMIT_AND_BEGIN,
+    PG_SETTLE,
+    PG_SKIP_LEASES,
     PG_SUBMIT_ANY,
     PG_SUBMIT_EXPORTS,
     PG_DEAD_DELIVERIES,
@@ -127,6 +130,9 @@ struct postgres_batch {
     struct store_op *first;    /* NULL: this one is free */
     int64_t waits;             /* jobs that it puts into the queue, as long as they aren't in postgres.waiting */
     bool looking_up;           /* it is on disk, and its unknown submits are asked for */
+    bool begins;               /* a job alone, that begins before it is on disk */
+    bool told;                 /* and has */
+    bool settling;             /* and is being flushed */
     bool over;                 /* all that it asked is answered: outcome tells */
     int outcome;               /* a store_engine_progress */
     struct error error;        /* its failure */
@@ -142,14 +148,16 @@ struct postgres {
     struct postgres_batch *now;                        /* whose statements are added, or whose answers are read */
     struct postgres_batch *order[STORE_ENGINE_DEPTH];  /* whose answers are to come, in their order */
     int order_count;
-    bool unclean;     /* a pipeline failed, and nobody has rolled back yet */
-    char sqlstate[6]; /* of the last failure; "": the connection's */
+    struct postgres_batch *unflushed; /* committed, but perhaps not on disk yet; or NULL */
+    bool unclean;                     /* a pipeline failed, and nobody has rolled back yet */
+    char sqlstate[6];                 /* of the last failure; "": the connection's */
 
     char *url;
     char host[ID_TEXT_SIZE]; /* who this is: the same over restarts, from the state folder */
     int lock_fd;
     int64_t lease_ms, timeout_ms, queue_limit;
     bool has_exports;
+    bool may_begin;       /* leases are safe from a crash: jobs may begin before they are on disk */
     int64_t reap_from_ns; /* not before: after an outage the others renew first */
     int64_t ticked_at_ms; /* the last tick, on the database's clock; 0: none over this connection */
     bool stood_still;     /* between the last ticks: reaping was put off for it */
@@ -231,6 +239,20 @@ struct postgres_bulk *postgres_bulk(struct store_op **ops, size_t count);
 bool postgres_wants_claim(const struct store_op *op);
 /* A submit was carried out: fills its job. lease: 0 where it waits. */
 void postgres_note_created(struct postgres *store, struct store_op *op, int64_t sequence, int64_t lease);
+
+/* postgres.c. What the loop's batches and the thread's share; all for store->now. */
+void postgres_send_batch(struct postgres *store, struct store_op *first);
+/* Submits whose id was there already, and those beyond the limit whose id may be: how many. */
+size_t postgres_count_look_ups(struct postgres *store, struct store_op *first);
+void postgres_send_look_ups(struct postgres *store);
+void postgres_fail_look_ups(const struct postgres_batch *batch, const struct error *error);
+
+/* postgres_batch.c: as store_engine_type says. */
+bool postgres_batch_start(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write);
+enum store_engine_progress postgres_batch_go_on(struct store_engine *engine, struct store_op *first, bool too_late,
+                                                bool *wants_write, struct error *error);
+bool postgres_batch_settle(struct store_engine *engine, bool *wants_write);
+bool postgres_batch_hear(struct store_engine *engine);
 
 /* postgres_plain.c: what most batches are made of. False: one of the list isn't so plain, and nothing was added. */
 bool postgres_submit_plain(struct postgres *store, struct store_op **ops, size_t count);

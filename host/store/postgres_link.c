@@ -214,6 +214,8 @@ static void note_failure(struct postgres *store, struct postgres_pipeline *pipel
     static const char *const doing[PG_STATEMENT_COUNT] = {[PG_SUBMIT] = "take jobs",
                                                           [PG_SUBMIT_CAREFULLY] = "take jobs",
                                                           [PG_SUBMIT_ONE] = "take jobs",
+                                                          [PG_SUBMIT_AND_BEGIN] = "take jobs",
+                                                          [PG_SETTLE] = "flush its log",
                                                           [PG_SUBMIT_ANY] = "take jobs",
                                                           [PG_FINISH_ONE] = "finish jobs",
                                                           [PG_FINISH_ANY] = "finish jobs",

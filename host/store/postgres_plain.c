@@ -57,7 +57,8 @@ static void submit_one(struct postgres *store, struct store_op *op)
     postgres_add_number(&parameters, postgres_wants_claim(op) ? store->lease_ms : 0);
     postgres_add_text(&parameters, store->host);
     postgres_add_text(&parameters, job->trace);
-    postgres_send(store, PG_SUBMIT_ONE, &parameters, read_submitted_one, op);
+    postgres_send(store, store->now->begins ? PG_SUBMIT_AND_BEGIN : PG_SUBMIT_ONE, &parameters, read_submitted_one,
+                  op);
 }
 
 static void submit_many(struct postgres *store, struct store_op **ops, size_t count)

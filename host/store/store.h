@@ -109,6 +109,10 @@ struct store_op {
                                 is there. A job that comes as JOB_FAILED is a dead letter: it is kept as it is */
             struct store_delivery *delivery; /* owned; a dead letter's; or NULL */
             bool claim;                      /* in: lease it to the caller at once */
+            store_callback on_begun;         /* in, or NULL. May run once before the callback, or not at all: the job
+                                                is in the database, leased to the caller, who may take it out of the
+                                                op and run it; but it may not be on disk yet. That it is, the callback
+                                                tells; where that has an error, it may be lost, or not */
             enum store_submit_outcome outcome;
         } submit;
         struct {

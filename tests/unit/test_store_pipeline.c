@@ -1,96 +1,9 @@
 /* Batches that go to PostgreSQL behind each other, over one connection: what the engine promises of them, step by
  * step, and what the store makes of one that fails; and how it tidies up after many. Runs where EXPORTD_TEST_DATABASE
  * names a database (tests/tools/with-postgres). */
-#include "store_support.h"
-
-#include "store/engine.h"
-#include "store/oplist.h"
-#include "store/postgres.h"
-
-#include <poll.h>
-
-#define QUEUE_LIMIT 10
+#include "pipeline_support.h"
 
 static const char repro_id[] = "5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018";
-
-struct under_way {
-    char *folder;
-    struct store_engine *engine;
-    int socket;
-};
-
-static PGconn *connect_plainly(void)
-{
-    PGconn *connection = PQconnectdb(getenv("EXPORTD_TEST_DATABASE"));
-    assert_int_equal(PQstatus(connection), CONNECTION_OK);
-    PQclear(PQexec(connection, "SET search_path = public; SET client_min_messages = error"));
-    return connection;
-}
-
-static void execute(const char *sql)
-{
-    PGconn *connection = connect_plainly();
-    PGresult *result = PQexec(connection, sql);
-    ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(connection));
-    PQclear(result);
-    PQfinish(connection);
-}
-
-static int64_t count_jobs(void)
-{
-    PGconn *connection = connect_plainly();
-    PGresult *result = PQexec(connection, "SELECT count(*) FROM exportd.jobs");
-    int64_t count = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    PQfinish(connection);
-    return count;
-}
-
-static int open_engine(void **state)
-{
-    struct under_way *test = calloc(1, sizeof *test);
-    struct error error = {0};
-    empty_database();
-    test->folder = support_make_folder();
-    struct store_options options = {.folder = test->folder,
-                                    .url = getenv("EXPORTD_TEST_DATABASE"),
-                                    .lease_ms = 2000,
-                                    .timeout_ms = 10000,
-                                    .queue_limit = QUEUE_LIMIT,
-                                    .create = true};
-    test->engine = store_postgres_open(&options, &error);
-    if (!test->engine)
-        print_error("%s\n", error.message);
-    assert_non_null(test->engine);
-    *state = test;
-    return 0;
-}
-
-static int close_engine(void **state)
-{
-    struct under_way *test = *state;
-    test->engine->type->close(test->engine);
-    support_remove_folder(test->folder);
-    free(test);
-    return 0;
-}
-
-/* A batch of jobs prefix-0, prefix-1, …; claim: they don't wait. */
-static struct op_list jobs_of(const char *prefix, int count, bool claim)
-{
-    struct op_list list = {0};
-    for (int i = 0; i < count; i++) {
-        struct store_op *op = store_op_new(STORE_SUBMIT, NULL, NULL);
-        char id[40];
-        snprintf(id, sizeof id, "%s-%d", prefix, i);
-        op->submit.job = make_job(id, "noop");
-        op->submit.claim = claim;
-        op_list_append(&list, op);
-    }
-    return list;
-}
 
 static struct store_op *refused_export(void)
 {
@@ -109,42 +22,6 @@ static void refuse_exports(void)
 {
     execute("INSERT INTO repros (id, title, test) VALUES ('5b0f6f0e-8f55-4a3e-9b35-2f3a1f1c2018', 'a bug', '{}')");
     execute("ALTER TABLE exports ADD CONSTRAINT never CHECK (export_type <> 'report')");
-}
-
-static void free_list(struct op_list *list)
-{
-    for (struct store_op *op = list->first, *next; op; op = next) {
-        next = op->next;
-        store_op_free(op);
-    }
-}
-
-static bool start(struct under_way *test, const struct op_list *list)
-{
-    bool wants_write = false;
-    return test->engine->type->start(test->engine, list->first, &test->socket, &wants_write);
-}
-
-/* Until the oldest batch is over. */
-static enum store_engine_progress end_of(struct under_way *test, const struct op_list *list, struct error *error)
-{
-    for (;;) {
-        bool wants_write = false;
-        enum store_engine_progress progress =
-            test->engine->type->go_on(test->engine, list->first, false, &wants_write, error);
-        if (progress != STORE_ENGINE_WAITS)
-            return progress;
-        struct pollfd descriptor = {.fd = test->socket, .events = (short)(wants_write ? POLLIN | POLLOUT : POLLIN)};
-        assert_int_equal(poll(&descriptor, 1, 20000), 1);
-    }
-}
-
-static void expect_outcomes(const struct op_list *list, enum store_submit_outcome outcome)
-{
-    for (const struct store_op *op = list->first; op; op = op->next) {
-        assert_false(error_is_set(&op->error));
-        assert_int_equal(op->submit.outcome, outcome);
-    }
 }
 
 static void two_batches_are_under_way_and_end_in_turn(void **state)
