@@ -264,6 +264,7 @@ static void take_over(const struct submission *submission, struct store_op *op)
 {
     struct dispatch *dispatch = submission->dispatch;
     struct route_state *route = submission->route;
+    route->stats.submitted++;
     if (dispatch->options.observe)
         dispatch_tell(dispatch, op->submit.job, "pending", json_object(), false);
     if (op->submit.claim) {
@@ -311,7 +312,6 @@ static void on_submitted(struct store_op *op, void *client)
     } else {
         submission->callback(submission->client, op->submit.outcome, op->submit.job, NULL);
         if (op->submit.outcome == STORE_CREATED) {
-            route->stats.submitted++;
             if (!submission->begun)
                 take_over(submission, op);
         }
@@ -322,7 +322,7 @@ static void on_submitted(struct store_op *op, void *client)
     dispatch_check_drained(dispatch);
 }
 
-void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
+void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route, bool comes_again,
                      dispatch_submitted callback, void *client)
 {
     struct route_state *state = dispatch_route_state(dispatch, route->name);
@@ -337,8 +337,8 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
     op->submit.job = job;
-    /* Who holds the request until it is on disk gives it again; who waits for an answer to it can't know. */
-    op->submit.on_begun = job->door == JOB_DOOR_HTTP ? NULL : on_begun;
+    /* What a job of several steps keeps goes by its id, which a run that is in doubt must not share with the next. */
+    op->submit.on_begun = comes_again && !route->steps ? on_begun : NULL;
     submission->leased = op->submit.claim = dispatch_goes_into_memory(lane, job);
     if (submission->leased)
         lane->submitting++;

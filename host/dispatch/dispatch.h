@@ -60,9 +60,10 @@ void dispatch_adopt(struct dispatch *dispatch, struct generation *generation);
 typedef void (*dispatch_submitted)(void *client, enum store_submit_outcome outcome, const struct job *job,
                                    const struct error *error);
 
-/* Takes job over, puts it on disk and, when its turn comes, runs it. The callback comes after the commit. A job over
- * NATS may run before: its request is the stream's until the callback, and comes again where that has an error. */
-void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route,
+/* Takes job over, puts it on disk and, when its turn comes, runs it. The callback comes after the commit.
+ * comes_again: where that has an error, or this host dies before, the same job is handed in again, here or elsewhere;
+ * so it may run before it is on disk. */
+void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct route *route, bool comes_again,
                      dispatch_submitted callback, void *client);
 
 /* Keeps a dead letter: a request that could not become a job. job: its state JOB_FAILED, its error and time of end

@@ -114,7 +114,7 @@ void handle_process(struct http_request *request)
         job->trace = memory_text(parent);
     request->pending = true;
     request_suspend(request);
-    dispatch_submit(context->dispatch, job, route, on_submitted, request);
+    dispatch_submit(context->dispatch, job, route, false, on_submitted, request);
 }
 
 static void on_got(struct store_op *op, void *client)

@@ -46,12 +46,18 @@ static void append(struct request_list *list, struct request *request)
     list->last = request;
 }
 
+/* Of a stream, which hands it out again until it is acknowledged. */
+static bool is_of_stream(natsMsg *message)
+{
+    const char *reply_subject = natsMsg_GetReply(message);
+    return reply_subject && strncmp(reply_subject, ACK_PREFIX, sizeof ACK_PREFIX - 1) == 0;
+}
+
 /* Answers the server, if there is one: without, it hands the message out again, and the store knows it. */
 static void reply(struct nats_door *door, natsMsg *message, const char *text)
 {
-    const char *subject = natsMsg_GetReply(message);
-    if (subject && door->link.connection && strncmp(subject, ACK_PREFIX, sizeof ACK_PREFIX - 1) == 0)
-        nats_link_publish_later(&door->link, subject, text);
+    if (is_of_stream(message) && door->link.connection)
+        nats_link_publish_later(&door->link, natsMsg_GetReply(message), text);
 }
 
 static void end(struct request *request, const char *text)
@@ -169,7 +175,7 @@ static void submit(struct request *request)
         struct job *job = message_read(options->catalog, &message, &route, &request->dead);
         if (job) {
             job->trace = trace_of(request->message);
-            dispatch_submit(options->dispatch, job, route, on_submitted, request);
+            dispatch_submit(options->dispatch, job, route, is_of_stream(request->message), on_submitted, request);
             return;
         }
     }
@@ -262,17 +268,11 @@ static void heed_status(struct nats_inlet *inlet, natsMsg *message, const char *
     suspend(inlet);
 }
 
-static bool is_request(natsMsg *message)
-{
-    const char *reply_subject = natsMsg_GetReply(message);
-    return reply_subject && strncmp(reply_subject, ACK_PREFIX, sizeof ACK_PREFIX - 1) == 0;
-}
-
 static void take(struct nats_inlet *inlet, natsMsg *message)
 {
     const char *status = NULL;
     inlet->heard_ns = inlet->door->heard_ns;
-    if (!inlet->inbox[0] || is_request(message)) {
+    if (!inlet->inbox[0] || is_of_stream(message)) {
         use_credit(inlet, 1);
         receive(inlet, message);
         return;

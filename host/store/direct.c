@@ -322,8 +322,8 @@ static void on_closed(uv_handle_t *handle)
 
 static void wait_for_answer(struct direct *direct)
 {
-    on_settle(&direct->settle_timer);
     while (direct->sent_count > 0 && direct->poll) {
+        on_settle(&direct->settle_timer);
         struct pollfd descriptor = {.events = POLLIN};
         uv_os_fd_t fd = -1;
         uv_fileno((uv_handle_t *)direct->poll, &fd);

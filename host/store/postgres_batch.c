@@ -54,12 +54,31 @@ static void end_batch(struct postgres_batch *batch, enum store_engine_progress o
     batch->outcome = outcome;
 }
 
-/* Where its own answer is still to come over this connection, that tells. */
+/* Behind a batch that fails, or may, a transaction may be open; else this is a warning, which nobody hears. */
+static void leave_transaction(struct postgres *store)
+{
+    postgres_send(store, PG_ROLLBACK, NULL, NULL, NULL);
+}
+
+/* Returns whether the socket has no room for it yet. */
+static bool ask_to_settle(struct postgres *store)
+{
+    struct postgres_batch *now = store->now, *batch = store->unflushed;
+    batch->settling = true;
+    store->now = batch;
+    if (store->order_count > 0 || store->unclean)
+        leave_transaction(store);
+    postgres_send(store, PG_SETTLE, NULL, NULL, NULL);
+    store->order[store->order_count++] = batch;
+    bool wants_write = postgres_flush(store);
+    store->now = now;
+    return wants_write;
+}
+
+/* Whether it is on disk nobody knows. */
 static void lose_unflushed(struct postgres *store, const struct postgres_batch *failed)
 {
     struct postgres_batch *batch = store->unflushed;
-    if (!batch || (batch->settling && batch != failed && store->connection))
-        return;
     store->unflushed = NULL;
     const struct error cause = failed->error;
     error_clear(&batch->error);
@@ -92,16 +111,8 @@ static void end_rest(struct postgres *store, const struct error *error)
     store->order_count = 0;
 }
 
-static void ask_to_settle(struct postgres *store)
-{
-    struct postgres_batch *batch = store->unflushed;
-    batch->settling = true;
-    store->now = batch;
-    postgres_send(store, PG_SETTLE, NULL, NULL, NULL);
-    store->order[store->order_count++] = batch;
-}
-
-/* Only a transaction that has written flushes the log. */
+/* Only a transaction that has written flushes the log. That of other operations may have, too: then it is flushed
+ * once more. */
 static bool has_written(const struct store_op *first)
 {
     for (const struct store_op *op = first; op; op = op->next)
@@ -122,8 +133,23 @@ static void settle_with(struct postgres *store, struct postgres_batch *batch)
         end_batch(unflushed, STORE_ENGINE_DONE);
     } else if (store->order_count == 0) {
         ask_to_settle(store);
-        postgres_flush(store);
     }
+}
+
+/* A failure of its own question ends the connection, so that what stands behind it ends too. Where another's batch
+ * failed, over a connection that stands, it can still be asked. */
+static void settle_in_spite(struct postgres *store, const struct postgres_batch *failed)
+{
+    if (!store->unflushed)
+        return;
+    if (store->connection && store->unflushed != failed) {
+        if (!store->unflushed->settling)
+            ask_to_settle(store);
+        return;
+    }
+    store->sqlstate[0] = '\0';
+    postgres_disconnect(store);
+    lose_unflushed(store, failed);
 }
 
 /* The answers to the first in the order are there, or will never be. What it asks anew goes to the order's end. */
@@ -136,7 +162,7 @@ static void complete_first(struct postgres *store, int failed)
     batch->waits = 0;
     if (failed) {
         end_failed(store);
-        lose_unflushed(store, batch);
+        settle_in_spite(store, batch);
         if (!store->connection)
             end_rest(store, &batch->error);
         return;
@@ -153,9 +179,8 @@ static void complete_first(struct postgres *store, int failed)
         return;
     }
     batch->looking_up = true;
-    /* The one before it may fail, and leave its transaction open; else this is a warning, which nobody hears. */
     if (store->order_count > 0)
-        postgres_send(store, PG_ROLLBACK, NULL, NULL, NULL);
+        leave_transaction(store);
     postgres_send_look_ups(store);
     store->order[store->order_count++] = batch;
     postgres_flush(store);
@@ -220,7 +245,6 @@ bool postgres_batch_settle(struct store_engine *engine, bool *wants_write)
     struct postgres *store = (struct postgres *)engine;
     if (!store->unflushed || store->unflushed->settling)
         return false;
-    ask_to_settle(store);
-    *wants_write = postgres_flush(store);
+    *wants_write = ask_to_settle(store);
     return true;
 }

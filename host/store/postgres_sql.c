@@ -203,10 +203,12 @@ const char *const postgres_sql[PG_STATEMENT_COUNT] = {
     [PG_SUBMIT_CAREFULLY] = SUBMIT_PLAIN(" ON CONFLICT (id) DO NOTHING"),
     [PG_SUBMIT_ONE] = SUBMIT_ONE,
     [PG_SUBMIT_AND_BEGIN] = SUBMIT_ONE ", set_config('synchronous_commit', 'off', true)",
+    /* One after the other, so that none goes back. A crash may take numbers of a sequence back, with commits that
+     * were not on disk yet; jobs begin before theirs is. So leases go on beyond all that can have been handed out
+     * before a connection was made. */
+    [PG_SKIP_LEASES] = "SELECT setval('exportd.leases', nextval('exportd.leases') + 1000000000)"
+                       " FROM pg_advisory_xact_lock(hashtextextended('exportd.leases', 0))",
     /* A transaction that writes to the log, and nothing else. */
-    /* A crash may take numbers of a sequence back, with commits that were not on disk yet; jobs begin before theirs
-     * is. So leases go on beyond all that can have been handed out before a connection was made. */
-    [PG_SKIP_LEASES] = "SELECT setval('exportd.leases', nextval('exportd.leases') + 1000000000)",
     [PG_SETTLE] = "SELECT pg_logical_emit_message(true, 'exportd', ''::text)",
     [PG_SUBMIT_ANY] = SUBMIT KEEP_ENDED SUBMITTED,
     [PG_SUBMIT_EXPORTS] = SUBMIT KEEP_ENDED KEEP_REQUESTED SUBMITTED,

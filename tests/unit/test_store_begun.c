@@ -210,36 +210,80 @@ static void where_leases_are_not_safe_no_job_begins(void **state)
     free_list(&list);
 }
 
-/* Whether it is on disk can't be known, also where that was asked behind the batch: who handed it in does so again.
- */
-static void it_is_in_doubt_where_the_next_batch_fails(void **state)
+/* Also where that was asked behind the batch. */
+static void it_is_brought_to_the_disk_though_the_next_batch_fails(void **state)
 {
     struct under_way *test = *state;
     struct error error = {0};
     struct op_list known = jobs_of("k", 2, true);
     assert_int_equal(test->engine->type->run(test->engine, known.first, &error), 0);
     for (int asked = 0; asked < 2; asked++) {
-        const char *prefix = asked ? "b" : "a";
-        struct op_list list = beginner(prefix), twice = jobs_of("k", 3, true), again = beginner(prefix);
+        struct op_list list = beginner(asked ? "b" : "a"), twice = jobs_of("k", 3 + asked, true);
         ((struct postgres *)test->engine)->careful = 0;
         begin(test, &list);
         assert_true(start(test, &twice));
         assert_true(!asked || settle(test));
-        assert_int_equal(end_of(test, &list, &error), STORE_ENGINE_LOST);
-        assert_true(error.retryable);
-        assert_non_null(strstr(error.message, "may not be on disk"));
-        error_clear(&error);
+        int64_t written = WRITTEN;
+        assert_int_equal(end_of(test, &list, &error), STORE_ENGINE_DONE);
+        assert_true(ON_DISK >= written);
         assert_int_equal(end_of(test, &twice, &error), STORE_ENGINE_AGAIN);
         error_clear(&error);
         assert_int_equal(test->engine->type->run(test->engine, twice.first, &error), 0);
-        assert_true(start(test, &again));
-        assert_int_equal(end_of(test, &again, &error), STORE_ENGINE_DONE);
-        assert_int_equal(again.first->submit.outcome, STORE_SAME);
+        assert_int_equal(twice.last->submit.outcome, STORE_CREATED);
         free_list(&list);
         free_list(&twice);
-        free_list(&again);
     }
     free_list(&known);
+}
+
+/* One that is there, alone, is looked up, and the connection stays. */
+static void a_known_job_behind_it_is_looked_up(void **state)
+{
+    struct under_way *test = *state;
+    struct error error = {0};
+    struct op_list known = jobs_of("k", 1, true), list = beginner("a"), same = jobs_of("k", 1, true),
+                   other = beginner("b"), conflict = jobs_of("k", 1, false);
+    assert_int_equal(test->engine->type->run(test->engine, known.first, &error), 0);
+    PGconn *connection = ((struct postgres *)test->engine)->connection;
+    begin(test, &list);
+    assert_true(start(test, &same));
+    assert_int_equal(end_of(test, &list, &error), STORE_ENGINE_DONE);
+    assert_int_equal(end_of(test, &same, &error), STORE_ENGINE_DONE);
+    expect_outcomes(&same, STORE_SAME);
+    memset(conflict.first->submit.job->body_hash, 'y', JOB_HASH_BYTES);
+    begin(test, &other);
+    assert_true(start(test, &conflict));
+    assert_true(settle(test));
+    assert_int_equal(end_of(test, &other, &error), STORE_ENGINE_DONE);
+    assert_int_equal(end_of(test, &conflict, &error), STORE_ENGINE_DONE);
+    expect_outcomes(&conflict, STORE_CONFLICT);
+    assert_ptr_equal(((struct postgres *)test->engine)->connection, connection);
+    free_list(&known);
+    free_list(&list);
+    free_list(&same);
+    free_list(&other);
+    free_list(&conflict);
+}
+
+/* Whether it is on disk can't be known: who handed it in does so again. What stands behind it ends with it. */
+static void it_is_in_doubt_where_it_can_not_be_settled(void **state)
+{
+    struct under_way *test = *state;
+    struct error error = {0};
+    struct op_list list = beginner("a"), behind = jobs_of("b", 2, true);
+    begin(test, &list);
+    ((struct postgres *)test->engine)->prepared[PG_SETTLE] = true; /* which the server doesn't know */
+    assert_true(settle(test));
+    assert_true(start(test, &behind));
+    assert_int_equal(end_of(test, &list, &error), STORE_ENGINE_LOST);
+    assert_true(error.retryable);
+    assert_non_null(strstr(error.message, "may not be on disk"));
+    error_clear(&error);
+    assert_int_equal(end_of(test, &behind, &error), STORE_ENGINE_LOST);
+    error_clear(&error);
+    assert_int_equal(test->engine->type->run(test->engine, behind.first, &error), 0);
+    free_list(&list);
+    free_list(&behind);
 }
 
 static void end_connections(void)
@@ -373,6 +417,25 @@ static void closing_waits_until_it_is_on_disk(void **state)
     job_free(told.job);
 }
 
+/* Enqueued, and no turn of the loop since. */
+static void closing_takes_along_what_has_not_begun(void **state)
+{
+    struct fixture *fixture = *state;
+    struct told told = {0};
+    struct store_op *op = store_op_new(STORE_SUBMIT, on_over, &told);
+    op->submit.job = make_job("a", "noop");
+    op->submit.claim = true;
+    op->submit.on_begun = on_begun;
+    store_enqueue(fixture->store, op);
+    uv_run(&fixture->loop, UV_RUN_NOWAIT); /* it is sent */
+    int64_t began_ns = clock_monotonic_ns();
+    close_store(fixture);
+    assert_int_equal(told.done, 1);
+    assert_false(told.failed);
+    assert_true(clock_monotonic_ns() - began_ns < INT64_C(8000000000)); /* [store] timeout is 10 s */
+    job_free(told.job);
+}
+
 static void a_job_in_doubt_goes_on_and_ends_where_it_is_there(void **state)
 {
     struct fixture *fixture = *state;
@@ -407,11 +470,14 @@ int main(void)
         TEST(not_every_job_begins),
         TEST(leases_go_on_far_beyond_those_of_the_connection_before),
         TEST(where_leases_are_not_safe_no_job_begins),
-        TEST(it_is_in_doubt_where_the_next_batch_fails),
+        TEST(it_is_brought_to_the_disk_though_the_next_batch_fails),
+        TEST(a_known_job_behind_it_is_looked_up),
+        TEST(it_is_in_doubt_where_it_can_not_be_settled),
         TEST(it_is_in_doubt_where_the_connection_is_lost),
         STORE_TEST(the_store_settles_what_takes_longer),
         STORE_TEST(the_end_of_a_quick_one_tells_of_both),
         STORE_TEST(closing_waits_until_it_is_on_disk),
+        STORE_TEST(closing_takes_along_what_has_not_begun),
         STORE_TEST(a_job_in_doubt_goes_on_and_ends_where_it_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
