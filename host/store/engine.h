@@ -29,11 +29,11 @@ struct store_engine_type {
      * itself. start() sends the list and names the socket whose readiness calls for go_on() (with wants_write, room
      * in it too; -1: it has broken, and go_on() tells). False: it can't be done so now, and run() must, once nothing
      * is under way any more. Up to STORE_ENGINE_DEPTH lists may be under way; the server does one after the other.
-     * go_on(), for the oldest: STORE_ENGINE_WAITS, as start(); STORE_ENGINE_BEGUN: its one submit is carried out, but
-     * perhaps not on disk; the first time, that is news, and then, that no answer is awaited: the next list brings it
-     * there, or settle(). STORE_ENGINE_DONE: as run()'s 0, and the next may be
-     * done too: ask; STORE_ENGINE_AGAIN: nothing was carried out, and run() must do it; STORE_ENGINE_LOST: as run()'s
-     * -1. too_late: the time for an answer is over. */
+     * go_on(), for the oldest: STORE_ENGINE_WAITS, as start(). STORE_ENGINE_BEGUN: its one submit is carried out, but
+     * perhaps not on disk; the first time, that is news; after it, that no answer is awaited: the next list brings it
+     * there, or settle(). STORE_ENGINE_DONE: as run()'s 0, and the next may be done too: ask. STORE_ENGINE_AGAIN:
+     * nothing was carried out, and run() must do it. STORE_ENGINE_LOST: as run()'s -1. too_late: the time for an
+     * answer is over. */
     bool (*start)(struct store_engine *engine, struct store_op *first, int *socket, bool *wants_write);
     enum store_engine_progress (*go_on)(struct store_engine *engine, struct store_op *first, bool too_late,
                                         bool *wants_write, struct error *error);

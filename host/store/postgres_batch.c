@@ -20,7 +20,7 @@ static struct postgres_batch *free_batch(struct postgres *store)
     return NULL;
 }
 
-/* No other batch may be under way: one that fails would leave this one in doubt. */
+/* Not behind another batch: then many come, and share their commits anyway. */
 static bool can_begin(const struct postgres *store, const struct store_op *first)
 {
     if (!store->may_begin || store->order_count > 0 || store->unflushed || first->next || first->kind != STORE_SUBMIT)

@@ -155,7 +155,8 @@ static void wait_for(struct load *load, int published, int under_way)
 
 static int load_with(const char *url, const char *task, int jobs, int under_way, int callers)
 {
-    struct load load = {.jobs = jobs};
+    static struct load load; /* answers to other jobs come until the very end of the program */
+    load.jobs = jobs;
     natsSubscription *subscription = NULL;
     jsCtx *js = NULL;
     jsOptions options;
