@@ -337,8 +337,9 @@ void dispatch_submit(struct dispatch *dispatch, struct job *job, const struct ro
     submission->client = client;
     struct store_op *op = store_op_new(STORE_SUBMIT, on_submitted, submission);
     op->submit.job = job;
-    /* What a job of several steps keeps goes by its id, which a run that is in doubt must not share with the next. */
-    op->submit.on_begun = comes_again && !route->steps ? on_begun : NULL;
+    /* What a job of several steps keeps, and another host's callback, go by its id, which a run that is in doubt must
+     * not share with the next. */
+    op->submit.on_begun = comes_again && !route->steps && !lane->forwards ? on_begun : NULL;
     submission->leased = op->submit.claim = dispatch_goes_into_memory(lane, job);
     if (submission->leased)
         lane->submitting++;

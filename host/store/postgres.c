@@ -43,16 +43,32 @@ char *postgres_text(const PGresult *result, int row, int column)
     return memory_bytes(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
 }
 
+/* Without it jobs wait for the disk, as they do where many come. */
+static void skip_leases(struct postgres *store)
+{
+    PGresult *result = postgres_ask(store->connection, postgres_sql[PG_SKIP_LEASES], NULL, store->timeout_ms);
+    store->may_begin = PQresultStatus(result) == PGRES_TUPLES_OK;
+    if (!store->may_begin) {
+        struct error why = {0};
+        postgres_fail(store->connection, result, "move exportd.leases", &why);
+        log_write(LOG_LEVEL_WARNING, "store", NULL,
+                  "jobs that come alone don't begin before they are on disk: %s; grant UPDATE on the sequence",
+                  why.message);
+    }
+    PQclear(result);
+}
+
 /* Others hold locks too (a caller on a row of exports, a backend that hangs), and leases must be renewed meanwhile.
  */
 static int use_pipeline(struct postgres *store, struct error *error)
 {
-    char *sql = memory_format("SET lock_timeout = %lld", (long long)store->lease_ms / LOCK_SHARE);
+    int64_t patience_ms = store->lease_ms / LOCK_SHARE;
+    if (patience_ms > store->timeout_ms / 2)
+        patience_ms = store->timeout_ms / 2;
+    char *sql = memory_format("SET lock_timeout = %lld", (long long)patience_ms);
     PQclear(postgres_ask(store->connection, sql, NULL, store->timeout_ms));
     free(sql);
-    PGresult *result = postgres_ask(store->connection, postgres_sql[PG_SKIP_LEASES], NULL, store->timeout_ms);
-    store->may_begin = PQresultStatus(result) == PGRES_TUPLES_OK;
-    PQclear(result);
+    skip_leases(store);
     store->careful = CAREFUL_BATCHES; /* what was under way when the last connection ended comes again */
     if (PQsetnonblocking(store->connection, 1) == 0 && PQenterPipelineMode(store->connection))
         return 0;
@@ -280,10 +296,12 @@ size_t postgres_count_look_ups(struct postgres *store, struct store_op *first)
     return batch->unknown_count;
 }
 
+/* What is there may be another host's, and not on disk yet; who hears of it takes it for that. */
 void postgres_send_look_ups(struct postgres *store)
 {
     for (size_t i = 0; i < store->now->unknown_count; i++)
         postgres_look_up(store, store->now->unknown[i]);
+    postgres_send(store, PG_SETTLE, NULL, NULL, NULL);
 }
 
 void postgres_fail_look_ups(const struct postgres_batch *batch, const struct error *error)

@@ -265,6 +265,36 @@ static void a_known_job_behind_it_is_looked_up(void **state)
     free_list(&conflict);
 }
 
+/* Whoever finds it has it on disk then, for he acknowledges the request that came to him. */
+static void another_host_that_finds_it_brings_it_to_the_disk(void **state)
+{
+    struct under_way *test = *state;
+    struct error error = {0};
+    char *folder = support_make_folder();
+    struct store_engine *other = make_engine(folder);
+    for (int round = 0; round < 2; round++) {
+        const char *prefix = round ? "b" : "a";
+        struct op_list list = beginner(prefix), same = jobs_of(prefix, 1, true);
+        struct under_way elsewhere = {.engine = other};
+        begin(test, &list);
+        int64_t written = WRITTEN;
+        if (round == 0) {
+            assert_true(start(&elsewhere, &same));
+            assert_int_equal(end_of(&elsewhere, &same, &error), STORE_ENGINE_DONE);
+        } else {
+            assert_int_equal(other->type->run(other, same.first, &error), 0);
+        }
+        expect_outcomes(&same, STORE_SAME);
+        assert_true(ON_DISK >= written);
+        settle(test);
+        assert_int_equal(end_of(test, &list, &error), STORE_ENGINE_DONE);
+        free_list(&list);
+        free_list(&same);
+    }
+    other->type->close(other);
+    support_remove_folder(folder);
+}
+
 /* Whether it is on disk can't be known: who handed it in does so again. What stands behind it ends with it. */
 static void it_is_in_doubt_where_it_can_not_be_settled(void **state)
 {
@@ -472,6 +502,7 @@ int main(void)
         TEST(where_leases_are_not_safe_no_job_begins),
         TEST(it_is_brought_to_the_disk_though_the_next_batch_fails),
         TEST(a_known_job_behind_it_is_looked_up),
+        TEST(another_host_that_finds_it_brings_it_to_the_disk),
         TEST(it_is_in_doubt_where_it_can_not_be_settled),
         TEST(it_is_in_doubt_where_the_connection_is_lost),
         STORE_TEST(the_store_settles_what_takes_longer),
