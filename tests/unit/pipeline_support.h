@@ -61,8 +61,7 @@ static inline struct store_engine *make_engine(const char *folder)
                                     .create = true};
     struct store_engine *engine = store_postgres_open(&options, &error);
     if (!engine)
-        print_error("%s\n", error.message);
-    assert_non_null(engine);
+        fail_msg("%s", error.message);
     return engine;
 }
 
