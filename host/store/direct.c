@@ -18,7 +18,8 @@
 struct sent {
     struct op_list batch;
     int64_t ns;
-    bool begun; /* its job runs, and it is not on disk yet */
+    bool begun;      /* its job runs, and it is not on disk yet */
+    int64_t took_ns; /* until it had begun */
 };
 
 struct direct {
@@ -107,7 +108,8 @@ static void finish(struct direct *direct, struct sent *sent, int failed, const s
 {
     if (failed)
         op_list_fail(sent->batch.first, error);
-    double seconds = (double)(clock_monotonic_ns() - sent->ns) / 1e9;
+    int64_t took_ns = sent->begun ? sent->took_ns : clock_monotonic_ns() - sent->ns;
+    double seconds = (double)took_ns / 1e9;
     direct->events->done(direct->client, &sent->batch, seconds, failed, error);
     if (direct->again.first) {
         op_list_join(&direct->held, &sent->batch);
@@ -146,6 +148,7 @@ static void begin(struct direct *direct)
 {
     struct store_op *op = direct->sent[0].batch.first;
     direct->sent[0].begun = true;
+    direct->sent[0].took_ns = clock_monotonic_ns() - direct->sent[0].ns;
     uv_timer_start(&direct->settle_timer, on_settle, SETTLE_MS, 0);
     op->submit.on_begun(op, op->client);
 }
