@@ -266,3 +266,23 @@ test('a user without the right to make a schema is told what to grant', async t 
   assert.match(done.stderr, /schema exportd/);
   assert.match(done.stderr, /CREATE on the database/);
 });
+
+test('a user who may not move the leases is told so, and his jobs wait for the disk', async t => {
+  const db = await database(), nats = await startNats(t);
+  await (await startHost(t, { plugins: ['noop'], env: { DATABASE_URL: db.url } })).stop(); // it makes the schema
+  await db.query('CREATE ROLE worker LOGIN');
+  await db.query('GRANT USAGE ON SCHEMA exportd TO worker');
+  await db.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA exportd, public TO worker');
+  await db.query('GRANT USAGE ON ALL SEQUENCES IN SCHEMA exportd TO worker');
+  const env = { DATABASE_URL: db.url.replace('exportd@', 'worker@'), NATS_URL: nats.url };
+  const host = await startHost(t, { plugins: ['noop'], env });
+  await ready(host);
+  assert.match(host.log, /don't begin before they are on disk: .*permission denied.*; grant UPDATE on the sequence/);
+  const caller = await Caller.connect(t, nats.url);
+  caller.publish('task.request', { jobId: 'alone', task: 'noop' });
+  assert.equal((await caller.answer('alone')).json.status, 'completed');
+  await host.stop();
+  await db.query('GRANT UPDATE ON SEQUENCE exportd.leases TO worker');
+  const again = await startHost(t, { plugins: ['noop'], env });
+  assert.doesNotMatch(again.log, /grant UPDATE/);
+});
