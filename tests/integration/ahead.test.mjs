@@ -168,15 +168,20 @@ const startOpen = (t, more) => startHost(t, { plugins: ['brisk'], env: { EXPORTD
 
 test('a plugin that lies about what it has begun fails its own jobs, after their time, and no others', async t => {
   const host = await startOpen(t, 'timeout = 1s\n');
-  await warm(host, 1);
-  const these = await hand(host, [...short(20), { scribble: 1e15, ms: 60_000 }, ...short(30)]);
-  const all = await ends(host, these);
-  const failed = all.map((job, i) => (job.status === 'failed' ? i : -1)).filter(i => i >= 0);
-  assert.equal(failed[0], 20);
-  assert.ok(failed.length >= 2 && failed.length <= 9, `${failed}`); // itself, and those that were sent ahead
-  assert.equal(failed.at(-1), 19 + failed.length, 'those behind it');
-  for (const i of failed.slice(1)) assert.equal(all[i].errorCode, 'worker_timeout');
-  assert.ok(failed.slice(1).every(i => !begun(host).includes(these[i])));
+  let met = false;
+  for (let round = 0; round < 10 && !met; round++) { // on a slow machine, none may be sent ahead just then
+    await warm(host, 1);
+    const these = await hand(host, [...short(20), { scribble: 1e15, ms: 60_000 }, ...short(30)]);
+    const all = await ends(host, these);
+    const failed = all.map((job, i) => (job.status === 'failed' ? i : -1)).filter(i => i >= 0);
+    assert.equal(failed[0], 20);
+    assert.ok(failed.length <= 9, `${failed}`); // itself, and those that were sent ahead
+    assert.equal(failed.at(-1), 19 + failed.length, 'those behind it');
+    for (const i of failed.slice(1)) assert.equal(all[i].errorCode, 'worker_timeout');
+    assert.ok(failed.slice(1).every(i => !begun(host).includes(these[i])));
+    met = failed.length > 1;
+  }
+  assert.ok(met, 'none was ever sent ahead behind the one that lies');
   assert.equal((await ends(host, await hand(host, short(100)))).filter(job => job.status === 'completed').length, 100);
 });
 
