@@ -83,7 +83,7 @@ test('a host that dies is noticed, and its job runs elsewhere within 10 seconds'
   const db = await database();
   const env = { DATABASE_URL: db.url };
   const dying = await startHost(t, { plugins: ['misbehave'], env });
-  await dying.process_({ jobId: 'long', task: 'pause_ms', data: { ms: 2000 } });
+  await dying.process_({ jobId: 'long', task: 'pause_ms', data: { ms: 4000 } });
   await until(async () => (await dying.get('/jobs/long')).json.status === 'running', 'the start of the job');
   const other = await startHost(t, { plugins: ['misbehave'], env });
   await new Promise(done => setTimeout(done, 300));
@@ -100,7 +100,7 @@ test('a host that wakes after its leases have passed can\'t write', async t => {
   const db = await database();
   const env = { DATABASE_URL: db.url };
   const asleep = await startHost(t, { plugins: ['misbehave'], env, conf: quick });
-  await asleep.process_({ jobId: 'j', task: 'pause_ms', data: { ms: 1500 } });
+  await asleep.process_({ jobId: 'j', task: 'pause_ms', data: { ms: 4000 } });
   await until(async () => (await asleep.get('/jobs/j')).json.status === 'running', 'the start of the job');
   const other = await startHost(t, { plugins: ['misbehave'], env, conf: quick });
   asleep.process.kill('SIGSTOP'); // its worker goes on, and ends: its result waits in the socket
@@ -117,9 +117,9 @@ test('a host that wakes after its leases have passed can\'t write', async t => {
 
 test('a worker that wakes late is of no use to anybody', async t => {
   const db = await database();
-  const conf = { 'worker.conf': '[worker]\ntimeout = 500ms\ngrace = 100ms\nworkers = 1\n', 'jobs.conf': '[jobs]\nbackoff = 10ms\nbackoff_max = 10ms\n' };
+  const conf = { 'worker.conf': '[worker]\ntimeout = 3s\ngrace = 100ms\nworkers = 1\n', 'jobs.conf': '[jobs]\nbackoff = 10ms\nbackoff_max = 10ms\n' };
   const host = await startHost(t, { plugins: ['misbehave'], env: { DATABASE_URL: db.url }, conf });
-  await host.process_({ jobId: 'j', task: 'pause_ms', data: { ms: 300 } });
+  await host.process_({ jobId: 'j', task: 'pause_ms', data: { ms: 1000 } });
   await until(async () => (await host.get('/jobs/j')).json.status === 'running', 'the start of the job');
   const worker = Number(execFileSync('pgrep', ['-f', `^exportd-worker ${host.process.pid} `], { encoding: 'utf8' }).split('\n')[0]);
   process.kill(worker, 'SIGSTOP');

@@ -246,11 +246,13 @@ test('RETRY is tried again with growing waits, until it works or max_attempts', 
 
 test('priorities and run_at', async t => {
   const host = await startHost(t, { plugins, conf: { 'w.conf': '[worker]\nworkers = 1\n' } });
-  await host.process_({ jobId: 'blocker', task: 'pause_ms', data: { ms: 700 } });
+  await host.process_({ jobId: 'blocker', task: 'pause_ms', data: { ms: 600_000 } });
+  await until(async () => (await host.get('/jobs/blocker')).json.status === 'running', 'what the others wait behind');
   for (let i = 0; i < 6; i++) await host.process_({ jobId: `low-${i}`, task: 'pause_ms', priority: -5, data: { ms: 1 } });
   await host.process_({ jobId: 'high', task: 'pause_ms', priority: 50, data: { ms: 1 } });
   const at = Date.now() + 1500;
   await host.process_({ jobId: 'later', task: 'pause_ms', runAt: new Date(at).toISOString(), data: { ms: 1 } });
+  await host.request('DELETE', '/jobs/blocker');
   const high = await host.finished('high');
   const last = await host.finished('low-5');
   assert.ok(high.startedAt <= last.startedAt, `${high.startedAt} ${last.startedAt}`);

@@ -49,7 +49,7 @@ async function accept(host, body) {
 test('SIGTERM: no more is taken, running jobs end, waiting ones are kept, exit code 0', async t => {
   const receiver = await startReceiver(t);
   const host = await startHost(t, { plugins, conf: { 'w.conf': '[worker]\nworkers = 1\n[webhook]\nallow = 127.0.0.1\n' } });
-  await accept(host, { jobId: 'runs', task: 'pause_ms', data: { ms: 1500 }, callbackUrl: receiver.url });
+  await accept(host, { jobId: 'runs', task: 'pause_ms', data: { ms: 4000 }, callbackUrl: receiver.url });
   await running(host, 'runs');
   for (let i = 0; i < 10; i++) await accept(host, { jobId: `waits-${i}`, task: 'echo', data: { i } });
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });

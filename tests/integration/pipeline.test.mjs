@@ -118,7 +118,7 @@ test('a slow step holds the first one back: no more than some wait between them'
 
 test('progress goes over all steps', async t => {
   const host = await startHost(t, { plugins, conf });
-  const { json: { jobId } } = await host.process_({ task: 'trip', data: { 'walker-one': { wait_ms: 600 } } });
+  const { json: { jobId } } = await host.process_({ task: 'trip', data: { 'walker-one': { wait_ms: 2000 } } });
   const seen = [];
   await until(async () => {
     const { json } = await host.get(`/jobs/${jobId}`);

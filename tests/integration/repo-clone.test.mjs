@@ -557,13 +557,11 @@ describe('workers and peers', () => {
     const connected = new Promise(done => silent.on('connection', done));
     await new Promise(done => silent.listen(0, '127.0.0.1', done));
     afterwards(t, () => silent.close());
-    const host = await start(t);
+    const host = await start(t, `${OPEN}grace = 10m\n`);
     const { json } = await host.process_({ task: 'acquire-user-repo', data: { repo_url: `http://127.0.0.1:${silent.address().port}/x.git` } });
     await connected;
-    const began = Date.now();
     await host.request('DELETE', `/jobs/${json.jobId}`);
-    assert.equal((await host.finished(json.jobId)).status, 'cancelled');
-    assert.ok(Date.now() - began < 4000, 'it took the grace time');
+    assert.equal((await host.finished(json.jobId)).status, 'cancelled', 'by itself, and not after its grace');
     assert.doesNotMatch(host.log, /killed/);
   });
 

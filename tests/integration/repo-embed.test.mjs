@@ -555,13 +555,11 @@ describe('PostgreSQL', () => {
     const impatient = await database(t, folder, relay.url, `${lines}database_timeout = 2s\n`);
     const job = await fails(impatient, path, { into: 'postgres' });
     assert.deepEqual([job.errorCode, relay.stalled], ['database_timeout', 3], JSON.stringify(job));
-    const patient = await database(t, folder, relay.url, lines), before = relay.stalled;
+    const patient = await database(t, folder, relay.url, `${lines}grace = 10m\n`), before = relay.stalled;
     const { json } = await patient.process_({ task: 'compute-embeddings', data: { repo_url: `file://${path}`, into: 'postgres' } });
     await until(() => relay.stalled > before, 'the COPY');
-    const began = Date.now();
     await patient.request('DELETE', `/jobs/${json.jobId}`);
-    assert.equal((await patient.finished(json.jobId)).status, 'cancelled');
-    assert.ok(Date.now() - began < 4000, 'it took the grace time');
+    assert.equal((await patient.finished(json.jobId)).status, 'cancelled', 'by itself, and not after its grace');
     assert.doesNotMatch(patient.log, /killed/);
   });
 

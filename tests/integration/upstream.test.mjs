@@ -112,7 +112,7 @@ test('the development host is the one where USE_DEV_CLOUDRUN_WORKER says so', as
 test('the other host killed in the middle: the job ends when it is back', async t => {
   const worker = await startWorker(t);
   const front = await startFront(t, worker.url);
-  await front.process_({ jobId: 'k', task: 'stepper-one', data: { wait_ms: 800 } });
+  await front.process_({ jobId: 'k', task: 'stepper-one', data: { wait_ms: 2000 } });
   await until(() => ran(worker.host, 'stepper-one') === 1, 'its start there');
   await worker.host.kill();
   await worker.host.start();
@@ -154,7 +154,7 @@ test('a callback that never comes: the job is tried again, and what was done is 
 test('the other host gone for good: the fallback does it', async t => {
   const worker = await startWorker(t);
   const front = await startFront(t, worker.url, { plugins: ['stepper'], lines: 'wait = 700ms\n' });
-  await front.process_({ jobId: 'g', task: 'stepper-one', data: { line: 'x', wait_ms: 300 } });
+  await front.process_({ jobId: 'g', task: 'stepper-one', data: { line: 'x', wait_ms: 2000 } });
   await until(() => ran(worker.host, 'stepper-one') === 1, 'its start there');
   await worker.host.kill();
   const job = await front.finished('g');
