@@ -5,7 +5,7 @@ failed=0
 for program in "$1"/unit/test_*; do
   [ -x "$program" ] && [ -f "$program" ] || continue
   runner=()
-  [[ "$(basename "$program")" =~ ^test_store_(postgres|pipeline|begun|plans)$ ]] && runner=(tests/tools/with-postgres)
+  [[ "$(basename "$program")" =~ ^test_store_(postgres.*|pipeline|begun|plans)$ ]] && runner=(tests/tools/with-postgres)
   if ! EXPORTD_BUILD="$1" EXPORTD_SOURCE="$PWD" EXPORTD_VALGRIND=1 "${runner[@]}" valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,possible \
     --error-exitcode=99 --suppressions=tests/valgrind.supp "$program" >"$1/valgrind.log" 2>&1; then
     echo "valgrind: $(basename "$program") failed:" >&2

@@ -5,6 +5,7 @@
 #ifndef EXPORTD_TESTS_PIPELINE_SUPPORT_H
 #define EXPORTD_TESTS_PIPELINE_SUPPORT_H
 
+#include "database_support.h"
 #include "store_support.h"
 
 #include "store/engine.h"
@@ -21,33 +22,9 @@ struct under_way {
     int socket;
 };
 
-static inline PGconn *connect_plainly(void)
-{
-    PGconn *connection = PQconnectdb(getenv("EXPORTD_TEST_DATABASE"));
-    assert_int_equal(PQstatus(connection), CONNECTION_OK);
-    PQclear(PQexec(connection, "SET search_path = public; SET client_min_messages = error"));
-    return connection;
-}
-
-static inline void execute(const char *sql)
-{
-    PGconn *connection = connect_plainly();
-    PGresult *result = PQexec(connection, sql);
-    ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(connection));
-    PQclear(result);
-    PQfinish(connection);
-}
-
 static inline int64_t count_jobs(void)
 {
-    PGconn *connection = connect_plainly();
-    PGresult *result = PQexec(connection, "SELECT count(*) FROM exportd.jobs");
-    int64_t count = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    PQfinish(connection);
-    return count;
+    return strtoll(ask("SELECT count(*) FROM exportd.jobs"), NULL, 10);
 }
 
 static inline struct store_engine *make_engine(const char *folder)

@@ -35,4 +35,31 @@ static inline void support_remove_folder(char *folder)
     free(folder);
 }
 
+/* All of a file, and a zero behind it; free() it. */
+static inline char *support_read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    char *content = malloc(*size + 1);
+    assert_non_null(content);
+    assert_int_equal(fread(content, 1, *size, file), *size);
+    content[*size] = '\0';
+    fclose(file);
+    return content;
+}
+
+/* A file in a folder; its path goes to path, which has room for so many bytes. */
+static inline void support_write_file(const char *folder, const char *name, const void *bytes, size_t size,
+                                      char *path, size_t room)
+{
+    snprintf(path, room, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
 #endif

@@ -18,7 +18,7 @@ static void a_project_that_is_too_large_for_a_link_becomes_a_page(void **state)
     assert_int_equal(json_array_size(fake->artifacts), 1);
     assert_string_equal(artifact_text(fake, 0, "name"), "repro-20184-codesandbox.html");
     assert_true(json_is_null(json_object_get(result, "url")));
-    char *page = slurp(artifact_text(fake, 0, "path"), &size);
+    char *page = support_read_file(artifact_text(fake, 0, "path"), &size);
     assert_non_null(strstr(page, "action=\"https://codesandbox.io/api/v1/sandboxes/define\""));
     assert_non_null(strstr(page, "name=\"environment\" value=\"server\""));
     assert_non_null(strstr(page, "form-action https://codesandbox.io;"));

@@ -99,9 +99,9 @@ static void the_same_input_gives_the_same_bytes(void **state)
     for (size_t i = 0; i < 2; i++) {
         size_t sizes[2];
         run_good(fake, load_repro("search-4711"), forms[i]);
-        char *first = slurp(artifact_text(fake, 0, "path"), &sizes[0]);
+        char *first = support_read_file(artifact_text(fake, 0, "path"), &sizes[0]);
         run_good(fake, load_repro("search-4711"), forms[i]);
-        char *second = slurp(artifact_text(fake, 0, "path"), &sizes[1]);
+        char *second = support_read_file(artifact_text(fake, 0, "path"), &sizes[1]);
         assert_int_equal(sizes[0], sizes[1]);
         assert_memory_equal(first, second, sizes[0]);
         free(first);

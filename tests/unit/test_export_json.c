@@ -10,7 +10,7 @@ static char *run_good(struct exportd_harness *fake, json_t *repro, const char *o
         fail_msg("%s: %s", fake->fail_code, fake->fail_message);
     json_decref(result);
     assert_true(fake->fraction >= 1);
-    char *text = slurp(artifact_text(fake, json_array_size(fake->artifacts) - 1, "path"), &size);
+    char *text = support_read_file(artifact_text(fake, json_array_size(fake->artifacts) - 1, "path"), &size);
     assert_true(size > 1 && text[size - 1] == '\n');
     return text;
 }
@@ -152,7 +152,7 @@ static void screenshots_are_embedded_beside_or_left_out(void **state)
                         artifact_text(fake, 0, "name"));
     assert_string_equal(json_string_value(at(report, "screenshots.0.artifact")), artifact_text(fake, 0, "name"));
     assert_null(at(report, "repro.screenshots.0.content"));
-    char *png = slurp(artifact_text(fake, 0, "path"), &size);
+    char *png = support_read_file(artifact_text(fake, 0, "path"), &size);
     assert_int_equal(size, json_integer_value(at(report, "screenshots.0.bytes")));
     free(png);
     json_decref(report);

@@ -8,7 +8,7 @@ static char *run_good(struct exportd_harness *fake, json_t *repro, const char *o
         fail_msg("%s: %s", fake->fail_code, fake->fail_message);
     assert_true(fake->fraction >= 1);
     assert_int_equal(json_array_size(fake->artifacts), 1);
-    return slurp(artifact_text(fake, 0, "path"), &size);
+    return support_read_file(artifact_text(fake, 0, "path"), &size);
 }
 
 static void a_real_repro_becomes_a_page(void **state)

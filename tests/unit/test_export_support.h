@@ -4,20 +4,14 @@
 #ifndef TEST_EXPORT_SUPPORT_H
 #define TEST_EXPORT_SUPPORT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support.h"
 
-#include <cmocka.h>
 #include <exportd/kit/harness.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* The plugin of that name out of the build, in a harness. */
-static struct exportd_harness *fake_open(const char *plugin)
+static inline struct exportd_harness *fake_open(const char *plugin)
 {
     char path[512];
     const char *folder = getenv("EXPORTD_PLUGIN_DIR");
@@ -34,14 +28,15 @@ static struct exportd_harness *fake_open(const char *plugin)
     return fake;
 }
 
-static void fake_close(struct exportd_harness *fake)
+static inline void fake_close(struct exportd_harness *fake)
 {
     exportd_harness_close(fake);
     free(fake);
 }
 
 /* Runs the plugin's first task on a repro (taken) with further options (JSON text, or NULL). */
-static enum exportd_status fake_run(struct exportd_harness *fake, json_t *repro, const char *options, json_t **result)
+static inline enum exportd_status fake_run(struct exportd_harness *fake, json_t *repro, const char *options,
+                                           json_t **result)
 {
     json_t *data = options ? json_loads(options, 0, NULL) : json_object();
     assert_non_null(data);
@@ -60,7 +55,7 @@ static inline const char *artifact_text(const struct exportd_harness *fake, size
     return text;
 }
 
-static json_t *load_repro(const char *name)
+static inline json_t *load_repro(const char *name)
 {
     char path[512];
     json_error_t error;
@@ -70,20 +65,6 @@ static json_t *load_repro(const char *name)
     if (!repro)
         fail_msg("%s: %s", path, error.text);
     return repro;
-}
-
-static char *slurp(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    *size = (size_t)ftell(file);
-    rewind(file);
-    char *content = malloc(*size + 1);
-    assert_int_equal(fread(content, 1, *size, file), *size);
-    content[*size] = '\0';
-    fclose(file);
-    return content;
 }
 
 #endif

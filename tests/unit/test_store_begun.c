@@ -33,12 +33,7 @@ static int64_t log_end(const char *function)
 {
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT %s() - '0/0'::pg_lsn", function);
-    PGconn *connection = connect_plainly();
-    PGresult *result = PQexec(connection, sql);
-    int64_t bytes = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    PQfinish(connection);
-    return bytes;
+    return strtoll(ask(sql), NULL, 10);
 }
 
 #define WRITTEN log_end("pg_current_wal_insert_lsn")
@@ -486,10 +481,8 @@ static void a_job_in_doubt_goes_on_and_ends_where_it_is_there(void **state)
 
 int main(void)
 {
-    if (!getenv("EXPORTD_TEST_DATABASE")) {
-        fprintf(stderr, "test_store_begun: run me with tests/tools/with-postgres\n");
+    if (!has_database("test_store_begun"))
         return 77;
-    }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_engine, close_engine)
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {

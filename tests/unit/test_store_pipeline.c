@@ -343,10 +343,8 @@ static void a_busy_host_vacuums_the_hot_tables(void **state)
 
 int main(void)
 {
-    if (!getenv("EXPORTD_TEST_DATABASE")) {
-        fprintf(stderr, "test_store_pipeline: run me with tests/tools/with-postgres\n");
+    if (!has_database("test_store_pipeline"))
         return 77;
-    }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_engine, close_engine)
     const struct CMUnitTest tests[] = {
         TEST(two_batches_are_under_way_and_end_in_turn),

@@ -1,11 +1,12 @@
 /* PostgreSQL's plans for the statements of each batch, where the tables were empty when they were vacuumed: then the
  * planner takes them for empty for ever, and a plan that goes through the whole of one would be a standstill once it
  * has grown. Runs where EXPORTD_TEST_DATABASE names a database (tests/tools/with-postgres). */
+#include "database_support.h"
 #include "store_support.h"
 
 #include "store/postgres.h"
 
-static PGresult *ask(PGconn *connection, const char *sql)
+static PGresult *query(PGconn *connection, const char *sql)
 {
     PGresult *result = PQexec(connection, sql);
     ExecStatusType status = PQresultStatus(result);
@@ -14,9 +15,9 @@ static PGresult *ask(PGconn *connection, const char *sql)
     return result;
 }
 
-static void execute(PGconn *connection, const char *sql)
+static void apply(PGconn *connection, const char *sql)
 {
-    PQclear(ask(connection, sql));
+    PQclear(query(connection, sql));
 }
 
 static int parameters_of(const char *sql)
@@ -33,13 +34,13 @@ static int parameters_of(const char *sql)
 static void expect_no_full_scan(PGconn *connection, enum postgres_statement which)
 {
     char *text = memory_format("PREPARE tested AS %s", postgres_sql[which]);
-    execute(connection, text);
+    apply(connection, text);
     free(text);
     char nulls[400] = "";
     for (int i = 0; i < parameters_of(postgres_sql[which]); i++)
         snprintf(nulls + strlen(nulls), sizeof nulls - strlen(nulls), "%sNULL", i ? ", " : "");
     text = memory_format("EXPLAIN EXECUTE tested(%s)", nulls);
-    PGresult *plan = ask(connection, text);
+    PGresult *plan = query(connection, text);
     free(text);
     int scans = 0;
     for (int row = 0; row < PQntuples(plan); row++) {
@@ -55,7 +56,7 @@ static void expect_no_full_scan(PGconn *connection, enum postgres_statement whic
     }
     assert_true(scans > 0);
     PQclear(plan);
-    execute(connection, "DEALLOCATE tested");
+    apply(connection, "DEALLOCATE tested");
 }
 
 static void what_each_batch_does_goes_by_index(void **state)
@@ -66,18 +67,18 @@ static void what_each_batch_does_goes_by_index(void **state)
     PGconn *connection = PQconnectdb(getenv("EXPORTD_TEST_DATABASE"));
     (void)state;
     /* As postgres_link.c sets its sessions up. */
-    execute(connection, "SET enable_seqscan = off; SET enable_mergejoin = off; SET jit = off;"
-                        " SET plan_cache_mode = force_generic_plan; SET search_path = public");
-    execute(connection, "INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, attempts, started_at,"
-                        " created_at) SELECT n, 'noop', 0, 0, n, 1, 0, 0 FROM generate_series(1, 5000) AS n");
-    execute(connection, "INSERT INTO exportd.outbox (sequence, id, next_at)"
-                        " SELECT n, 'm' || n, 0 FROM generate_series(1, 5000) AS n");
-    execute(connection, "DELETE FROM exportd.queue");
-    execute(connection, "DELETE FROM exportd.outbox");
+    apply(connection, "SET enable_seqscan = off; SET enable_mergejoin = off; SET jit = off;"
+                      " SET plan_cache_mode = force_generic_plan; SET search_path = public");
+    apply(connection, "INSERT INTO exportd.queue (sequence, route, priority, run_at, lease, attempts, started_at,"
+                      " created_at) SELECT n, 'noop', 0, 0, n, 1, 0, 0 FROM generate_series(1, 5000) AS n");
+    apply(connection, "INSERT INTO exportd.outbox (sequence, id, next_at)"
+                      " SELECT n, 'm' || n, 0 FROM generate_series(1, 5000) AS n");
+    apply(connection, "DELETE FROM exportd.queue");
+    apply(connection, "DELETE FROM exportd.outbox");
     static const char *const tables[] = {"queue", "outbox", "jobs", "deliveries", "finished"};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         char *text = memory_format("VACUUM (ANALYZE, TRUNCATE off) exportd.%s", tables[i]);
-        execute(connection, text);
+        apply(connection, text);
         free(text);
     }
     for (size_t i = 0; i < sizeof often / sizeof often[0]; i++)
@@ -87,10 +88,8 @@ static void what_each_batch_does_goes_by_index(void **state)
 
 int main(void)
 {
-    if (!getenv("EXPORTD_TEST_DATABASE")) {
-        fprintf(stderr, "test_store_plans: run me with tests/tools/with-postgres\n");
+    if (!has_database("test_store_plans"))
         return 77;
-    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_each_batch_does_goes_by_index, set_up, tear_down),
     };
