@@ -2,10 +2,11 @@
 // that goes away, repros out of the callers' table.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { install } from '../support/editions.mjs';
 import { run, source, startHost, until, confFolder, temporaryFolder } from '../support/host.mjs';
 import { Postgres } from '../support/servers.mjs';
 import { Caller, startNats } from '../support/nats.mjs';
@@ -209,6 +210,50 @@ test('a database that hangs is given up after [store] timeout', async t => {
   assert.match(answer.json.detail, /no answer|reached/);
   await until(async () => (await host.process_({ jobId: 'j', task: 'noop' })).status < 300, 'the new connection');
   assert.equal((await host.finished('j')).status, 'completed');
+});
+
+test('reloads while requests flow: each is answered once, those of after by the new build, and none is lost while the plugin is away', async t => {
+  const db = await database(), nats = await startNats(t);
+  const caller = await Caller.connect(t, nats.url);
+  const host = await startHost(t, { plugins: ['edition', 'noop'], env: { DATABASE_URL: db.url, NATS_URL: nats.url }, conf: { 'e.conf': '[plugin edition]\nworkers = 2\n' } });
+  await ready(host);
+  const reproId = await insertRepro(db, bug, randomUUID()), requests = [];
+  let over = false;
+  const ask = (options = {}) => { requests.push(caller.request('edition', { repro_id: reproId, options })); return requests.at(-1).export_id; };
+  const flow = (async () => {
+    for (let i = 0; !over; i++) {
+      if (requests.length - caller.messages.length < 50) ask({ sleep_ms: i % 7 === 0 ? 100 : 0 });
+      await new Promise(done => setTimeout(done, 2));
+    }
+  })();
+  const editionOf = async id => (await caller.answer(id)).json.result.edition;
+  for (let number = 1; number <= 4; number++) {
+    install(host, number);
+    const { status, text } = await host.request('POST', '/reload');
+    assert.equal(status, 200, text);
+    assert.equal(await editionOf(ask()), `edition-00000${number}`);
+  }
+  over = true;
+  await flow;
+  for (const { export_id: id } of requests) assert.match(await editionOf(id), /^edition-00000[0-4]$/);
+  for (const { export_id: id } of requests) assert.equal(caller.answers(id).length, 1, id);
+  assert.ok(requests.length > 20, `${requests.length}`);
+  const rows = await db.query('SELECT status, count(*) AS n FROM exports GROUP BY status');
+  assert.deepEqual(rows, [{ status: 'completed', n: String(requests.length) }]);
+  assert.deepEqual(await db.query('SELECT DISTINCT attempts FROM exportd.jobs'), [{ attempts: 1 }]);
+
+  // What is due while its plugin is away waits for it; what is asked for then is refused.
+  const later = await host.process_({ jobId: 'later', task: 'edition', runAt: new Date(Date.now() + 4000).toISOString() });
+  assert.equal(later.status, 202);
+  rmSync(join(host.plugins, 'edition.so'));
+  assert.equal((await host.request('POST', '/reload')).status, 200);
+  const refused = await caller.answer(ask());
+  assert.deepEqual([refused.subject, refused.json.error.code], ['export.failed', 'route_unknown']);
+  await until(async () => (await host.get('/jobs/later')).json.waitingFor, 'the job that waits');
+  install(host, 5);
+  assert.equal((await host.request('POST', '/reload')).status, 200);
+  assert.equal((await host.finished('later')).result.edition, 'edition-000005');
+  assert.equal(await editionOf(ask()), 'edition-000005');
 });
 
 test('a repro comes out of the callers\' table, by whatever query', async t => {

@@ -4,21 +4,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { install, installMarked } from '../support/editions.mjs';
 import { afterwards, build, run, sanitized, startHost, startReceiver, temporaryFolder, until } from '../support/host.mjs';
-
-const original = () => readFileSync(join(build, 'test-plugins', 'edition.so'));
-
-/** Another build of the plugin edition, put in place as installers do it: beside, then renamed. */
-function install(host, number, { inPlace = false } = {}) {
-  const bytes = original();
-  const at = bytes.indexOf('edition-000000');
-  assert.notEqual(at, -1);
-  bytes.write(`edition-${String(number).padStart(6, '0')}`, at);
-  const path = join(host.plugins, 'edition.so');
-  if (inPlace) return writeFileSync(path, bytes);
-  writeFileSync(`${path}.new`, bytes, { mode: 0o755 });
-  renameSync(`${path}.new`, path);
-}
 
 const configure = (host, file, text) => writeFileSync(join(host.conf, file), text, { mode: 0o640 });
 const reload = host => run(['reload', '-c', host.conf, '--url', host.url]);
@@ -260,18 +247,6 @@ test('many wishes at once are two reloads at the most, and each hears how it end
   assert.ok(readdirSync(join(host.state, 'plugins')).length <= 3, 'old copies go');
 });
 
-/** A copy of a plugin of the tests with other digits in its markers: {arrives: 500}. */
-function installMarked(host, name, digits, as = name) {
-  const bytes = readFileSync(join(build, 'test-plugins', `${name}.so`));
-  for (const [marker, value] of Object.entries(digits)) {
-    const at = bytes.indexOf(`${marker}-000000`);
-    assert.notEqual(at, -1);
-    bytes.write(`${marker}-${String(value).padStart(6, '0')}`, at);
-  }
-  writeFileSync(join(host.plugins, `${as}.so.new`), bytes, { mode: 0o755 });
-  renameSync(join(host.plugins, `${as}.so.new`), join(host.plugins, `${as}.so`));
-}
-
 test('a host that others can reach keeps its token, whatever the new address is', async t => {
   const host = await startHost(t, { plugins: ['noop'], conf: { 'h.conf': '[http]\ntoken = abcdefgh\n' }, env: { EXPORTD_HTTP_LISTEN: '0.0.0.0:0' } });
   const authorization = { authorization: 'Bearer abcdefgh' };
@@ -365,7 +340,7 @@ test('the steps of a pipeline change places: each keeps its options', async t =>
 
 test('a new file takes no route and no name of a plugin that was there before', async t => {
   const host = await startHost(t, { plugins: ['edition'] });
-  installMarked(host, 'edition', { edition: 9 }, 'a-backup');
+  installMarked(host, 'edition', { edition: 9 }, { as: 'a-backup' });
   const { json } = await host.request('POST', '/reload');
   assert.equal(json.plugins, 1);
   assert.match(json.failures[0].file, /a-backup\.so$/);
