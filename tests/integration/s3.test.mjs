@@ -2,7 +2,7 @@
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { CreateBucketCommand, GetObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
@@ -431,6 +431,30 @@ test('a host that stops lets an upload end that moves', async t => {
   assert.ok((await readBack('ends in time/x.txt')).bytes.equals(contentOf(100)));
   const next = await startWithBucket(t, { folder: host.folder });
   assert.equal((await next.get('/jobs/ends%20in%20time')).json.status, 'completed');
+});
+
+test('a reload leaves uploads alone, though their plugin is gone and the bucket is another by now', async t => {
+  let open = false;
+  const relay = await startRelay(t, swift.endpoint, (seen, request, response) => {
+    if (open) return undefined;
+    request.resume();
+    response.writeHead(503).end();
+    return 'answered';
+  });
+  const host = await startWithBucket(t, { s3: { endpoint: relay.endpoint } });
+  await host.process_({ jobId: 'stays', ...leave(['x.txt', 100]) });
+  await until(async () => await host.metric('exportd_upload_failures_total') > 0, 'a failed attempt');
+  rmSync(join(host.plugins, 'misbehave.so'));
+  writeFileSync(join(host.conf, 's3.conf'), readFileSync(join(host.conf, 's3.conf'), 'utf8').replace(`bucket = ${bucket}`, 'bucket = elsewhere'));
+  const { status, json } = await host.request('POST', '/reload');
+  assert.equal(status, 200, JSON.stringify(json));
+  assert.ok(json.warnings.some(({ message }) => /"bucket" in \[s3\].*next start/.test(message)), JSON.stringify(json));
+  assert.equal((await host.get('/jobs/stays')).json.status, 'running');
+  open = true;
+  const job = await host.finished('stays');
+  assert.equal(job.status, 'completed', job.error);
+  assert.equal(job.attempts, 1);
+  assert.ok((await readBack('stays/x.txt')).bytes.equals(contentOf(100)));
 });
 
 test('a host that dies in the middle of an upload runs the job again', async t => {
