@@ -125,7 +125,6 @@ void nats_door_before_poll(struct nats_door *door)
 static void listen_for_life(struct nats_door *door, int64_t now_ns)
 {
     struct nats_publisher *publisher = &door->publisher;
-    char inbox[NATS_INBOX_MAX + 8];
     int64_t patience_ns = SILENCE_NS + 2 * door->config->timeout_ms * 1000000;
     if (!door->connected || !publisher->subscription || now_ns - door->heard_ns < SILENCE_NS)
         return;
@@ -136,8 +135,7 @@ static void listen_for_life(struct nats_door *door, int64_t now_ns)
     if (door->asked_ns > door->heard_ns)
         return;
     door->asked_ns = now_ns;
-    snprintf(inbox, sizeof inbox, "%s.alive", publisher->inbox);
-    natsConnection_PublishString(door->link.connection, inbox, "");
+    publisher_ask(door, "alive");
 }
 
 static void destroy_discarded(struct nats_door *door)
@@ -181,6 +179,8 @@ void nats_door_trouble(const struct nats_door *door, char *text, size_t size)
         snprintf(text, size, "%s", setup->error.message);
     else if (!setup->requests_known)
         snprintf(text, size, "connected, and not set up yet");
+    else if (!door->requests.confirmed)
+        snprintf(text, size, "connected; the server has not confirmed the subscriptions to requests yet");
     else if (!setup->jetstream && door->config->jetstream == CONFIG_JETSTREAM_AUTO)
         snprintf(text, size, "the server has no JetStream: requests are taken at most once");
     else

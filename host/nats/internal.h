@@ -133,6 +133,7 @@ struct nats_requests {
     struct nats_inlet inlets[NATS_SOURCE_MAX];
     int inlet_count;
     bool open, draining;
+    bool confirmed;            /* what comes from now on is not lost */
     bool starved;              /* messages may lie in cnats' own queue */
     bool stuck;                /* the store takes none at the moment, which was said */
     bool suspended;            /* nothing is pulled until the server was looked at again */
@@ -144,8 +145,9 @@ struct nats_requests {
 };
 
 void requests_open(struct nats_door *door, const struct nats_setup *setup);
-void requests_resume(struct nats_door *door); /* the server was looked at again */
-void requests_close(struct nats_door *door);  /* the connection is gone */
+void requests_confirmed(struct nats_door *door); /* the server knows the subscriptions */
+void requests_resume(struct nats_door *door);    /* the server was looked at again */
+void requests_close(struct nats_door *door);     /* the connection is gone */
 void requests_read(struct nats_door *door);
 void requests_before_poll(struct nats_door *door);
 void requests_tick(struct nats_door *door, int64_t now_ns);
@@ -185,6 +187,8 @@ struct nats_publisher {
 
 void publisher_init(struct nats_door *door);
 void publisher_open(struct nats_door *door, const struct nats_setup *setup);
+/* Asks for an echo, which comes after the server has done all that it was told before. */
+void publisher_ask(struct nats_door *door, const char *token);
 void publisher_close(struct nats_door *door, const char *why);
 void publisher_read(struct nats_door *door);
 void publisher_before_poll(struct nats_door *door);

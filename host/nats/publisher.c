@@ -398,6 +398,8 @@ void publisher_read(struct nats_door *door)
         const char *token = strlen(subject) > prefix ? subject + prefix : "";
         if (strncmp(token, "echo-", 5) == 0)
             on_echo(door, strtoull(token + 5, NULL, 10));
+        else if (strcmp(token, "subscribed") == 0)
+            requests_confirmed(door);
         else if (strcmp(token, "alive") != 0)
             on_pub_ack(door, message, token);
         nats_door_discard(door, message);
@@ -449,6 +451,14 @@ void publisher_open(struct nats_door *door, const struct nats_setup *setup)
     publisher->open = setup->answers_known;
     publisher->more = true;
     nats_link_wake(&door->link);
+}
+
+void publisher_ask(struct nats_door *door, const char *token)
+{
+    char inbox[NATS_INBOX_MAX + 32];
+    snprintf(inbox, sizeof inbox, "%s.%s", door->publisher.inbox, token);
+    if (door->publisher.subscription)
+        natsConnection_PublishString(door->link.connection, inbox, "");
 }
 
 void publisher_close(struct nats_door *door, const char *why)

@@ -419,7 +419,15 @@ void requests_open(struct nats_door *door, const struct nats_setup *setup)
             natsSubscription_SetPendingLimits(inlet->subscription, -1, -1);
     }
     requests->open = true;
+    requests->confirmed = pulls; /* a stream keeps what comes before the server knows who wants it */
+    if (!pulls)
+        publisher_ask(door, "subscribed");
     nats_link_wake(&door->link);
+}
+
+void requests_confirmed(struct nats_door *door)
+{
+    door->requests.confirmed = true;
 }
 
 void requests_resume(struct nats_door *door)

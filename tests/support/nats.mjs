@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, headers } from 'nats';
-import { afterwards, until } from './host.mjs';
+import { afterwards, startHost, until } from './host.mjs';
 import { Server, freePort } from './servers.mjs';
 
 export class Nats extends Server {
@@ -91,3 +91,27 @@ export class Caller {
 
   async manager() { return this.client.jetstreamManager(); }
 }
+
+const plugins = ['noop', 'misbehave'];
+
+/** A host's options that reach this server; nats: further lines of [nats]. */
+export function at(server, options = {}) {
+  const { nats = '', ...rest } = options;
+  return { plugins, ...rest, conf: { 'nats.conf': `[nats]\nurl = ${server.url}\n${nats}`, ...options.conf } };
+}
+
+/** What /readyz says that NATS lacks: lines, or ''. */
+export const missing = async host => (await host.get('/readyz')).json.missing.filter(text => text.startsWith('nats: ')).join('\n');
+
+/** Waits until the host takes requests. */
+export const ready = host => until(async () => await missing(host) === '', 'the connection to NATS');
+
+/** Starts a host and waits until it takes requests. */
+export async function connected(t, options) {
+  const host = await startHost(t, options);
+  await ready(host);
+  return host;
+}
+
+/** How often text has what. */
+export const count = (text, what) => text.split(what).length - 1;
