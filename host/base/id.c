@@ -10,7 +10,7 @@
 #define COUNTER_MAX 0xfff
 
 /* The kernel is asked for the randomness of many at a time. */
-static void randomize(uuid_t uuid)
+static void randomize(unsigned char *uuid)
 {
     static _Thread_local unsigned char pool[POOL_IDS][sizeof(uuid_t)];
     static _Thread_local int left;
@@ -41,7 +41,7 @@ static int64_t count_on(unsigned random, unsigned *count)
 
 void id_make(char text[ID_TEXT_SIZE])
 {
-    uuid_t uuid;
+    unsigned char uuid[sizeof(uuid_t)];
     unsigned count;
     randomize(uuid);
     int64_t time_ms = count_on(uuid[0] << 8 | uuid[1], &count);

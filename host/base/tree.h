@@ -21,8 +21,8 @@ int64_t tree_measure(const char *path, int64_t most);
 /*
  * Tells an ext4 that the folders in this one have nothing to do with each other, so that each gets a place of its own
  * on the disk (chattr +T; its name says where). Without, all are made where the last ones were removed, and an ext4
- * without a journal hands out no inode that was freed in the last minutes: it looks at each of them for every new file.
- * Does nothing on other file systems.
+ * without a journal hands out no inode that was freed in the last minutes: it looks at each of them for every new
+ * file. Does nothing on other file systems.
  */
 void tree_spread(const char *path);
 

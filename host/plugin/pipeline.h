@@ -16,8 +16,8 @@
 void pipeline_add_routes(struct catalog *catalog, struct config_problems *problems);
 
 /* Puts before each route that names one (.after) the route that has to come first: a pipeline takes its place, under
- * its name and with the result of its last step. Where that one isn't there or is disabled, the route is left out, with
- * a warning. After pipeline_add_routes(), whose steps are as they are written. */
+ * its name and with the result of its last step. Where that one isn't there or is disabled, the route is left out,
+ * with a warning. After pipeline_add_routes(), whose steps are as they are written. */
 void pipeline_imply(struct catalog *catalog, struct config_problems *problems);
 
 /* Holds a request's data against the steps' schemas, and changes it to what the store keeps. where: what a message

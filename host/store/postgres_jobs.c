@@ -320,7 +320,7 @@ static void read_finished(struct postgres *store, const PGresult *result, void *
         int64_t place = postgres_number(result, row, 0);
         if (place > 0)
             bulk->ops[place - 1]->finish.applied = true;
-        else
+        else if (place < 0)
             read_sent(bulk->ops[-place - 1]->finish.delivery, result, row, 1);
     }
 }

@@ -10,7 +10,7 @@
 static void expect_licence(const char *text, const char *wanted)
 {
     const char *found = licence_of_text(text, strlen(text));
-    if ((found == NULL) != (wanted == NULL) || (found && strcmp(found, wanted) != 0))
+    if (found && wanted ? strcmp(found, wanted) != 0 : found != wanted)
         fail_msg("%s: %.300s", found ? found : "none", text);
 }
 
