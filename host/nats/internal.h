@@ -187,8 +187,9 @@ struct nats_publisher {
 
 void publisher_init(struct nats_door *door);
 void publisher_open(struct nats_door *door, const struct nats_setup *setup);
-/* Asks for an echo, which comes after the server has done all that it was told before. */
-void publisher_ask(struct nats_door *door, const char *token);
+/* Asks for an echo of token, which comes after the server has done all that it was told before. Whether it is on its
+ * way. */
+bool publisher_ask(struct nats_door *door, const char *token);
 void publisher_close(struct nats_door *door, const char *why);
 void publisher_read(struct nats_door *door);
 void publisher_before_poll(struct nats_door *door);

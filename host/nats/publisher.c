@@ -328,9 +328,9 @@ void publisher_before_poll(struct nats_door *door)
     while (publisher->waiting && publisher->used < publisher->place_count && !is_jammed(door))
         publish(door, next_waiting(publisher));
     if (publisher->echo_wanted) {
-        char inbox[NATS_INBOX_MAX + 32];
-        snprintf(inbox, sizeof inbox, "%s.echo-%" PRIu64, publisher->inbox, publisher->serial);
-        publisher->echo_wanted = natsConnection_PublishString(door->link.connection, inbox, "") != NATS_OK;
+        char token[32];
+        snprintf(token, sizeof token, "echo-%" PRIu64, publisher->serial);
+        publisher->echo_wanted = !publisher_ask(door, token);
     }
     take(door);
 }
@@ -453,12 +453,12 @@ void publisher_open(struct nats_door *door, const struct nats_setup *setup)
     nats_link_wake(&door->link);
 }
 
-void publisher_ask(struct nats_door *door, const char *token)
+bool publisher_ask(struct nats_door *door, const char *token)
 {
-    char inbox[NATS_INBOX_MAX + 32];
-    snprintf(inbox, sizeof inbox, "%s.%s", door->publisher.inbox, token);
-    if (door->publisher.subscription)
-        natsConnection_PublishString(door->link.connection, inbox, "");
+    const struct nats_publisher *publisher = &door->publisher;
+    char subject[NATS_INBOX_MAX + 32];
+    snprintf(subject, sizeof subject, "%s.%s", publisher->inbox, token);
+    return publisher->subscription && natsConnection_PublishString(door->link.connection, subject, "") == NATS_OK;
 }
 
 void publisher_close(struct nats_door *door, const char *why)

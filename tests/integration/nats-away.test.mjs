@@ -127,10 +127,10 @@ test('without JetStream requests are taken at most once, with one warning', asyn
   assert.equal((await (await caller.manager()).streams.info('EXPORTD')).state.last_seq, 1);
 });
 
-/** A way to the server that holds back what the host says from the mark on: {url, held: a promise of that, release()}. */
+/** A way to the server that holds back what the host says from the mark on: {url, holds(): whether it does, release()}. */
 async function holdFrom(t, server, mark) {
-  let open = false, say;
-  const waiting = [], ends = [], held = new Promise(done => say = done);
+  let open = false;
+  const waiting = [], ends = [];
   const way = net.createServer(host => {
     const peer = net.connect(server.port, '127.0.0.1');
     ends.push(host, peer);
@@ -138,14 +138,13 @@ async function holdFrom(t, server, mark) {
     peer.pipe(host);
     host.on('data', bytes => {
       if (open || (waiting.length === 0 && !bytes.includes(mark))) return peer.write(bytes);
-      waiting.push(() => peer.write(bytes));
-      return say();
+      return waiting.push(() => peer.write(bytes));
     });
   });
   await new Promise(done => way.listen(0, '127.0.0.1', done));
   afterwards(t, () => { way.close(); for (const end of ends) end.destroy(); });
   const release = () => { open = true; for (const write of waiting) write(); };
-  return { url: `nats://127.0.0.1:${way.address().port}`, held, release };
+  return { url: `nats://127.0.0.1:${way.address().port}`, holds: () => waiting.length > 0, release };
 }
 
 test('without a stream that keeps requests, a host is not ready before the server knows that it takes them', async t => {
@@ -153,7 +152,7 @@ test('without a stream that keeps requests, a host is not ready before the serve
   const caller = await Caller.connect(t, server.url);
   const way = await holdFrom(t, server, 'SUB export.request');
   const host = await startHost(t, at(way, { nats: 'jetstream = off\n' }));
-  await way.held;
+  await until(way.holds, 'the subscription');
   assert.match(await missing(host), /not confirmed the subscriptions/);
   way.release();
   await ready(host);
